@@ -1,0 +1,1 @@
+"""Lamina: cloud-grade disk snapshots for machines that you own."""

@@ -1,0 +1,1 @@
+"""The ECS RPC API: request pipeline, signatures, wire shapes, one file per action."""

@@ -1,0 +1,1 @@
+"""One folder per room, one file per ECS action."""

@@ -1,0 +1,1 @@
+"""Bytes in and out of disks: files, block devices, NBD. Knows no snapshot."""

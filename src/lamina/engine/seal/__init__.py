@@ -1,0 +1,1 @@
+"""Block to sealed block and back: identity, compression, encryption, and the keys for them."""

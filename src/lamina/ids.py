@@ -1,0 +1,58 @@
+"""Identifiers: their types, their prefixes, and the only place where new ones are made."""
+
+import secrets
+import string
+import uuid
+from typing import Final, NewType
+
+AccountId = NewType("AccountId", str)
+AccessKeyId = NewType("AccessKeyId", str)
+RegionId = NewType("RegionId", str)
+ZoneId = NewType("ZoneId", str)
+DiskId = NewType("DiskId", str)
+SnapshotId = NewType("SnapshotId", str)
+TaskId = NewType("TaskId", str)
+RequestId = NewType("RequestId", str)
+
+_ALPHABET: Final = string.ascii_lowercase + string.digits
+_BODY_LENGTH: Final = 20  # `s-` and 20 lower-case letters or digits, as the ECS API writes them
+
+
+def _mint(prefix: str) -> str:
+    return prefix + "".join(secrets.choice(_ALPHABET) for _ in range(_BODY_LENGTH))
+
+
+def mint_disk_id() -> DiskId:
+    """A new disk id, such as `d-` followed by 20 characters."""
+    return DiskId(_mint("d-"))
+
+
+def mint_snapshot_id() -> SnapshotId:
+    """A new snapshot id, such as `s-` followed by 20 characters."""
+    return SnapshotId(_mint("s-"))
+
+
+def mint_task_id() -> TaskId:
+    """A new task id, such as `t-` followed by 20 characters."""
+    return TaskId(_mint("t-"))
+
+
+def mint_request_id() -> RequestId:
+    """A new request id: an upper-case UUID, as every reply of the ECS API carries."""
+    return RequestId(str(uuid.uuid4()).upper())
+
+
+def mint_account_id() -> AccountId:
+    """A new account id: 16 digits that do not start with zero."""
+    return AccountId(str(secrets.randbelow(9 * 10**15) + 10**15))
+
+
+def mint_access_key_id() -> AccessKeyId:
+    """A new access key id: `LTAI` and 20 letters or digits."""
+    body = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(_BODY_LENGTH))
+    return AccessKeyId("LTAI" + body)
+
+
+def mint_secret() -> str:
+    """A new access key secret: 30 letters or digits (178 bits)."""
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(30))

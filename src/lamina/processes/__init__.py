@@ -1,0 +1,1 @@
+"""Composition roots: the only place that picks concrete classes and puts them together."""

@@ -1,0 +1,1 @@
+"""Durable work: task rows, leases, steps. Knows no disk and no snapshot."""

@@ -1,0 +1,1 @@
+"""The long pipelines between disks and repositories: capture, restore, export."""
