@@ -112,9 +112,9 @@ def put_witnesses(
 
 
 def remove_condemned(store: ObjectStore, sweep: SessionId) -> None:
-    """Remove a list on which nothing is left. The list goes first: without it its witnesses mean nothing."""
-    store.delete(CONDEMNED + sweep)
+    """Remove a list on which nothing is left. Its witnesses go first: a list without them gets new ones."""
     store.delete(CONDEMNED + sweep + _WITNESSES)
+    store.delete(CONDEMNED + sweep)
 
 
 def _read_witnesses(store: ObjectStore, cipher: ObjectCipher, key: str) -> frozenset[SessionId] | None:

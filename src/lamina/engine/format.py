@@ -52,6 +52,9 @@ RECORD_OVERHEAD: Final = 1 + TAG_BYTES
 ENCODING_AS_IS: Final = 0
 ENCODING_ZSTD: Final = 1
 
+DATA_FOLDER: Final = "data/"
+MAP_FOLDER: Final = "map/"
+
 # A record is found by a 32-bit offset; a pack stays far below that.
 PACK_BYTES_MAX: Final = PACK_TARGET_BYTES + 4 * MIB
 
@@ -106,12 +109,12 @@ def check_header(data: bytes | memoryview, kind: bytes, key: str) -> None:
 
 def data_pack_key(pack: PackId) -> str:
     """The object key of a data pack."""
-    return f"data/{pack.session.hex()}/{pack.number:08x}"
+    return f"{DATA_FOLDER}{pack.session.hex()}/{pack.number:08x}"
 
 
 def map_pack_key(pack: PackId) -> str:
     """The object key of a map pack."""
-    return f"map/{pack.session.hex()}/{pack.number:08x}"
+    return f"{MAP_FOLDER}{pack.session.hex()}/{pack.number:08x}"
 
 
 def pack_key(kind: bytes, pack: PackId) -> str:
@@ -123,7 +126,7 @@ def parse_pack_key(key: str) -> tuple[bytes, PackId] | None:
     """Kind and name of the pack with this object key; None when the key is none of ours."""
     folder, _, rest = key.partition("/")
     session, _, number = rest.partition("/")
-    kind = {"data": KIND_DATA_PACK, "map": KIND_MAP_PACK}.get(folder)
+    kind = {DATA_FOLDER: KIND_DATA_PACK, MAP_FOLDER: KIND_MAP_PACK}.get(folder + "/")
     if kind is None or len(session) != 2 * SESSION_BYTES or len(number) != 8:  # noqa: PLR2004 - eight hex digits
         return None
     try:

@@ -1,7 +1,7 @@
 """The manifest: the record of one snapshot. Written last; its existence is the commit (docs/format.md §3.8)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -156,20 +156,20 @@ class SnapshotFolder:
 
     Attributes:
         snapshot_id: whose folder it is.
-        bodies: object keys of its manifests, the current one last.
-        marks: the object keys of the markers that hide it.
+        bodies: object keys of its manifests, the current one last; never a revocation that is marked as such.
+        is_deleted: whether a deletion marker hides it.
         is_revoked: whether its capture was revoked.
     """
 
     snapshot_id: SnapshotId
     bodies: tuple[str, ...]
-    marks: tuple[str, ...]
+    is_deleted: bool
     is_revoked: bool
 
     @property
     def is_visible(self) -> bool:
         """Whether the snapshot exists, as far as names can tell."""
-        return bool(self.bodies) and not self.marks
+        return bool(self.bodies) and not self.is_deleted
 
 
 def first_body_key(snapshot_id: SnapshotId) -> str:
@@ -193,22 +193,29 @@ def is_snapshot_id(text: str) -> bool:
     return _SNAPSHOT.fullmatch(text) is not None
 
 
-def group_folders(keys: "list[str]") -> list[SnapshotFolder]:
+def group_folders(keys: Iterable[str]) -> list[SnapshotFolder]:
     """Sort a listing of `snapshots/` into folders; names that are none of ours are ignored."""
     bodies: dict[str, list[str]] = {}
-    marks: dict[str, list[str]] = {}
+    deleted: set[str] = set()
+    revoked: set[str] = set()
     for key in keys:
         snapshot_id, _, leaf = key.removeprefix(SNAPSHOTS).partition("/")
         if _BODY.fullmatch(leaf):
             bodies.setdefault(snapshot_id, []).append(key)
-        elif leaf in (DELETED, REVOKED):
-            marks.setdefault(snapshot_id, []).append(key)
+        elif leaf == DELETED:
+            deleted.add(snapshot_id)
+        elif leaf == REVOKED:
+            revoked.add(snapshot_id)
+    for snapshot_id in revoked:
+        # Only number 0 can be a revocation. A later manifest proves that the capture had committed before.
+        own = bodies.get(snapshot_id, [])
+        bodies[snapshot_id] = [key for key in own if key != first_body_key(SnapshotId(snapshot_id))]
     return [
         SnapshotFolder(
             snapshot_id=SnapshotId(snapshot_id),
             bodies=tuple(sorted(bodies.get(snapshot_id, []))),
-            marks=tuple(sorted(marks.get(snapshot_id, []))),
-            is_revoked=any(mark.endswith("/" + REVOKED) for mark in marks.get(snapshot_id, [])),
+            is_deleted=snapshot_id in deleted,
+            is_revoked=snapshot_id in revoked,
         )
-        for snapshot_id in sorted({*bodies, *marks})
+        for snapshot_id in sorted({*bodies, *deleted, *revoked})
     ]

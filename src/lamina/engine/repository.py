@@ -159,7 +159,7 @@ class Repository:
 
     def list_folders(self) -> list[SnapshotFolder]:
         """Everything below `snapshots/`, deleted snapshots included."""
-        return manifests.group_folders([info.key for info in self.store.list(manifests.SNAPSHOTS)])
+        return manifests.group_folders(info.key for info in self.store.list(manifests.SNAPSHOTS))
 
     def list_snapshots(self) -> list[SnapshotId]:
         """The ids of all snapshots, in their order."""
@@ -169,8 +169,8 @@ class Repository:
         """The folder of a snapshot that is not hidden; one listing."""
         if not manifests.is_snapshot_id(snapshot_id):
             return None
-        keys = [info.key for info in self.store.list(f"{manifests.SNAPSHOTS}{snapshot_id}/")]
-        folders = manifests.group_folders(keys)
+        listing = self.store.list(f"{manifests.SNAPSHOTS}{snapshot_id}/")
+        folders = manifests.group_folders(info.key for info in listing)
         return folders[0] if folders and folders[0].is_visible else None
 
     def read_manifest(self, snapshot_id: SnapshotId) -> Manifest:

@@ -52,7 +52,15 @@ class ProcessMark(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the process is gone for certain; False when that cannot be known from here."""
         if not self.boot or self.boot != _boot() or self.space != _process_space():
             return False
-        return _start_of(self.pid) != self.started
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except OSError:
+            pass  # it exists and belongs to somebody else
+        # A process of this number exists; an unreadable start time (hidepid) proves nothing.
+        started = _start_of(self.pid)
+        return bool(self.started and started) and started != self.started
 
 
 class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,7 +189,7 @@ def _start_of(pid: int) -> str | None:
     """Start time of a process in clock ticks since boot (field 22 of proc(5) stat); None when there is none."""
     text = _read(Path(f"/proc/{pid}/stat"))
     fields = text.rpartition(")")[2].split()
-    return fields[19] if len(fields) > 19 and fields[0] not in "ZX" else None  # noqa: PLR2004 - see the docstring
+    return fields[19] if len(fields) > 19 else None  # noqa: PLR2004 - field 22, counted from field 3
 
 
 def _read(path: Path) -> str:

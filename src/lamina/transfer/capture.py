@@ -22,16 +22,15 @@ from lamina.engine.format import (
     KIND_MAP_PACK,
     LEAF_BLOCKS,
     SessionId,
-    pack_key,
 )
 from lamina.engine.manifest import CaptureMode, Manifest, is_snapshot_id
 from lamina.engine.packs.writer import PackWriter, Uploads
 from lamina.engine.pages import MapWriter
-from lamina.engine.repository import Repository, SnapshotExistsError, SnapshotNotFoundError
+from lamina.engine.repository import Repository
 from lamina.engine.seal.compression import Compressor
 from lamina.engine.seal.hashing import ZERO_BLOCK
 from lamina.engine.sessions import SessionKind
-from lamina.failures import Corruption, Fault, Refusal
+from lamina.failures import Corruption, Refusal
 from lamina.ids import SnapshotId, mint_snapshot_id
 from lamina.transfer.known_blocks import KnownBlocks
 from lamina.transfer.leaf_capture import LeafCapture, LeafOutcome
@@ -302,7 +301,7 @@ class _Run:
             stack.callback(uploads.close)
             root = self._build(plan, parent, known, uploads)
             uploads.wait()
-            self._check_stored(uploads)
+            self.stored_bytes = uploads.confirm()
         return root
 
     def _build(self, plan: _Plan, parent: Root | None, known: KnownBlocks, uploads: Uploads) -> Root:
@@ -394,21 +393,6 @@ class _Run:
             job = plan_leaf(self._source, job.leaf_index)
         return job, None, EMPTY_LEAF
 
-    def _check_stored(self, uploads: Uploads) -> None:
-        """Ask the store whether it holds what it acknowledged: one listing per thousand packs."""
-        sent = {pack_key(item.kind, item.pack): item.size_bytes for item in uploads.stored}
-        held: dict[str, int] = {}
-        for folder in sorted({key.rpartition("/")[0] + "/" for key in sent}):
-            held.update((info.key, info.size_bytes) for info in self._repository.store.list(folder))
-        for key, size in sent.items():
-            if held.get(key) != size:
-                raise Fault(
-                    f"the object store acknowledged {key!r} with {size} bytes and now lists {held.get(key, 'nothing')}:"
-                    " nothing was committed; do not trust this store before its own checks pass",
-                    retryable=False,
-                )
-        self.stored_bytes = sum(sent.values())
-
 
 def _leaf_indexes(parent: Root | None, repository: Repository) -> Iterator[int]:
     if parent is None:
@@ -417,13 +401,3 @@ def _leaf_indexes(parent: Root | None, repository: Repository) -> Iterator[int]:
         if isinstance(item, Visit):
             raise Corruption(f"the parent is damaged: {item.leaf}; capture without a parent")
         yield item[0]
-
-
-__all__ = [
-    "CaptureRequest",
-    "CaptureResult",
-    "ChangeHint",
-    "SnapshotExistsError",
-    "SnapshotNotFoundError",
-    "capture",
-]

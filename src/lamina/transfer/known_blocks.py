@@ -8,7 +8,7 @@ from typing import Final
 
 from lamina.engine.condemned import list_condemned
 from lamina.engine.dedup import BlockIndexCache
-from lamina.engine.format import KIND_DATA_PACK, BlockId, Location, PackId, parse_pack_key
+from lamina.engine.format import DATA_FOLDER, KIND_DATA_PACK, BlockId, Location, PackId, parse_pack_key
 from lamina.engine.objects.store import ObjectMissingError
 from lamina.engine.packs.footer import FooterRow
 from lamina.engine.packs.writer import PackWriter, Unsealed, WrittenPack
@@ -85,7 +85,7 @@ class KnownBlocks:
     def _learn(self, index: BlockIndexCache) -> None:
         condemned = list_condemned(self._repository.store, self._repository.cipher).packs(KIND_DATA_PACK)
         most = _PACKS_PER_LISTING * (1 + self._expected_bytes // _BYTES_PER_LISTING)
-        listing = (parse_pack_key(info.key) for info in self._repository.store.list("data/"))
+        listing = (parse_pack_key(info.key) for info in self._repository.store.list(DATA_FOLDER))
         seen = [named[1] for named in islice(listing, most) if named is not None]
         if len(seen) < most:
             index.forget_all_but(seen)

@@ -33,13 +33,13 @@ class Visit:
     Attributes:
         first_leaf: index of the (first) leaf.
         leaf_count: one, or the leaves below a damaged branch.
-        ref: the page's reference.
+        ref: the page's reference; None for a leaf that is left out of the map.
         leaf: the leaf, or what is wrong with the page.
     """
 
     first_leaf: int
     leaf_count: int
-    ref: PageRef
+    ref: PageRef | None
     leaf: Leaf | Corruption
 
 

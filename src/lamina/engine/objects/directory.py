@@ -15,6 +15,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
 
+from lamina.engine.objects.file_system import (
+    FOLDER_MODE,
+    explain,
+    file_holds,
+    make_folders,
+    open_file,
+    open_folder,
+    read_at,
+    sync_folder,
+)
 from lamina.engine.objects.store import (
     Buffer,
     CreateOnlyUnsupportedError,
@@ -26,30 +36,13 @@ from lamina.engine.objects.store import (
     check_range,
     view_bytes,
 )
-from lamina.engine.objects.temporary import FOLDER_MODE, sweep_leftovers, written_file
+from lamina.engine.objects.temporary import sweep_leftovers, written_file
 from lamina.failures import Fault, Refusal
-from lamina.units import MIB
 
 _TEMPORARY: Final = ".tmp"
 _NAME: Final = re.compile(r"[a-z0-9_-][a-z0-9_.-]*")
-_COMPARE_BYTES: Final = MIB
 _ATTEMPTS_MAX: Final = 100  # each lost one means that a delete removed the empty folder at that very moment
 
-# What a person has to change before the same call can succeed. Anything else may pass by itself.
-_LASTING: Final = {
-    errno.ENOSPC: "free some space on its file system",
-    errno.EDQUOT: "raise the quota or free some space",
-    errno.EFBIG: "raise the limit on the size of files",
-    errno.EACCES: "give this user access to it",
-    errno.EPERM: "give this user access to it",
-    errno.EROFS: "mount its file system for writing",
-    errno.ENOTDIR: "remove the file that stands where a folder belongs",
-    errno.EISDIR: "remove the folder that stands where an object belongs",
-    errno.ELOOP: "remove the symbolic link that stands where an object belongs",
-    errno.ENAMETOOLONG: "use a file system with names of 255 bytes, or a shorter path",
-    errno.ENODEV: "connect the disk again",
-    errno.ENXIO: "connect the disk again",
-}
 _NO_HARD_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
@@ -75,9 +68,9 @@ class DirectoryStore:
                 f"the directory {self._root} does not exist; create it, or mount the disk that holds it"
             ) from error
         except OSError as error:
-            raise _fault("open", self._root, error) from error
+            raise explain("open", self._root, error) from error
         if not stat.S_ISDIR(status.st_mode):
-            raise Refusal(f"{self._root} is not a directory; name a directory for the objects")
+            raise Refusal(f"{self._root} is not a directory; name one for the objects")
         self._identity = (status.st_dev, status.st_ino)
         self._temporary = self._root / _TEMPORARY
         sweep_leftovers(self._temporary)
@@ -98,11 +91,11 @@ class DirectoryStore:
                         FileExistsError
                     ):  # another process makes it too, or a dead link stands there
                         folder.mkdir(FOLDER_MODE)
-                    _sync_folder(folder.parent)
+                    sync_folder(folder.parent)
         except NotADirectoryError as error:
             raise Refusal(f"{path} cannot be a directory, since there is a file above it") from error
         except OSError as error:
-            raise _fault("create", path, error) from error
+            raise explain("create", path, error) from error
         return cls(path)
 
     def put(self, key: str, data: Buffer) -> None:
@@ -121,20 +114,20 @@ class DirectoryStore:
     def get(self, key: str) -> bytes:
         """All bytes of an object."""
         with self._reading(key) as (descriptor, size):
-            return _read(descriptor, 0, size)
+            return read_at(descriptor, 0, size)
 
     def get_range(self, key: str, offset: int, length: int) -> bytes:
         """Bytes `[offset, offset + length)`, as far as the object reaches."""
         check_range(offset, length)
         with self._reading(key) as (descriptor, size):
-            return _read(descriptor, offset, min(length, size - offset))
+            return read_at(descriptor, offset, min(length, size - offset))
 
     def get_tail(self, key: str, length: int) -> tuple[bytes, int]:
         """The last `length` bytes and the object's size."""
         check_range(0, length)
         with self._reading(key) as (descriptor, size):
             start = max(0, size - length)
-            return _read(descriptor, start, size - start), size
+            return read_at(descriptor, start, size - start), size
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Objects whose key starts with `prefix`; holds the names of one folder per level in memory."""
@@ -149,7 +142,7 @@ class DirectoryStore:
         with self._faults("delete", key):
             self._check_root()
             # No folder: there is no object, and no trace of it that a power cut could bring back.
-            with suppress(FileNotFoundError, NotADirectoryError), _folder(path.parent) as descriptor:
+            with suppress(FileNotFoundError, NotADirectoryError), open_folder(path.parent) as descriptor:
                 with suppress(FileNotFoundError, IsADirectoryError):
                     os.unlink(path.name, dir_fd=descriptor)
                 os.fsync(descriptor)  # also when it was gone: an earlier delete may have died before this
@@ -184,14 +177,14 @@ class DirectoryStore:
         folders = self._folders_above(path)
         for _ in range(_ATTEMPTS_MAX):
             try:
-                with _folder(path.parent) as descriptor:
+                with open_folder(path.parent) as descriptor:
                     move(path.name, descriptor)
                     os.fsync(descriptor)
             except FileNotFoundError:
-                _make_folders(folders)
+                make_folders(folders)
                 continue
             for folder in folders[1:]:  # not empty any more, so nobody can remove these
-                _sync_folder(folder)
+                sync_folder(folder)
             return
         raise Fault(
             f"cannot write {path}: its folder or its temporary file was removed {_ATTEMPTS_MAX} times; "
@@ -208,7 +201,7 @@ class DirectoryStore:
         try:
             os.link(temporary, name, dst_dir_fd=folder, follow_symlinks=False)
         except FileExistsError as error:
-            if not _holds(name, folder, data):
+            if not file_holds(name, folder, data):
                 raise ObjectExistsError(key) from error
         except OSError as error:
             if error.errno not in _NO_HARD_LINKS:
@@ -231,13 +224,13 @@ class DirectoryStore:
         check_key(key)
         with self._faults("read", key):
             try:
-                descriptor = os.open(self._root / key, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                descriptor = open_file(self._root / key)
             except (FileNotFoundError, NotADirectoryError) as error:
                 self._check_root()
                 raise ObjectMissingError(key) from error
             try:
                 status = os.fstat(descriptor)
-                if stat.S_ISDIR(status.st_mode):
+                if not stat.S_ISREG(status.st_mode):
                     raise ObjectMissingError(key)
                 yield descriptor, status.st_size
             finally:
@@ -272,15 +265,7 @@ class DirectoryStore:
         try:
             yield
         except OSError as error:
-            raise _fault(verb, self._root / key, error) from error
-
-
-def _fault(verb: str, path: Path, error: OSError) -> Fault:
-    advice = _LASTING.get(error.errno or 0)
-    return Fault(
-        f"cannot {verb} {path}: {error.strerror or error}; {advice or 'check the disk, then try again'}",
-        retryable=advice is None,
-    )
+            raise explain(verb, self._root / key, error) from error
 
 
 def _listed(entry: os.DirEntry[str]) -> str:
@@ -290,53 +275,3 @@ def _listed(entry: os.DirEntry[str]) -> str:
     if entry.is_dir(follow_symlinks=False):
         return entry.name + "/"
     return entry.name if entry.is_file(follow_symlinks=False) else ""
-
-
-@contextmanager
-def _folder(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _make_folders(folders: Sequence[Path]) -> None:
-    for folder in reversed(folders[:-1]):
-        # FileNotFoundError: a racing delete removed the folder above; the caller comes again.
-        with suppress(FileExistsError, FileNotFoundError):
-            folder.mkdir(FOLDER_MODE)
-
-
-def _sync_folder(path: Path) -> None:
-    with _folder(path) as descriptor:
-        os.fsync(descriptor)
-
-
-def _read(descriptor: int, offset: int, length: int) -> bytes:
-    """Up to `length` bytes from `offset`; one system call and no copy unless the kernel stops half-way."""
-    if length <= 0:
-        return b""
-    data = os.pread(descriptor, length, offset)
-    if len(data) == length:
-        return data
-    pieces = [data]
-    while data and (length := length - len(data)) > 0:
-        offset += len(data)
-        data = os.pread(descriptor, length, offset)
-        pieces.append(data)
-    return b"".join(pieces)
-
-
-def _holds(name: str, folder: int, data: memoryview) -> bool:
-    """Whether the file has exactly these bytes; FileNotFoundError when it was deleted meanwhile."""
-    descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=folder)
-    try:
-        if os.fstat(descriptor).st_size != len(data):
-            return False
-        return all(
-            _read(descriptor, start, _COMPARE_BYTES) == data[start : start + _COMPARE_BYTES]
-            for start in range(0, len(data), _COMPARE_BYTES)
-        )
-    finally:
-        os.close(descriptor)

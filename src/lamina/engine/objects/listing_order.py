@@ -11,7 +11,7 @@ def in_key_order(rows: Iterator[ObjectInfo], prefix: str) -> Iterator[ObjectInfo
     """Rows by the bytes of their keys, from a server that lists so, or that walks folders.
 
     SeaweedFS walks folders: it gives `a/1` before `a-b`, since it compares the names `a` and `a-b`, where S3
-    compares `/` and `-`. So what is in a folder directly below the prefix waits until nothing can come before it.
+    compares `/` and `-`. So the rows of a folder directly below the prefix wait until none can precede them.
 
     Raises:
         Fault: the server's order is a third one. Rows that came late would look like lost objects.

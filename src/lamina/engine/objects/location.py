@@ -65,8 +65,8 @@ def _read_address(location: str, rest: str, settings: Settings) -> S3Address:
         raise Refusal(f"{location!r} has no valid bucket name; write s3://bucket/prefix")
     if prefix and (len(prefix) > _PREFIX_LENGTH_MAX or not _PREFIX.fullmatch(prefix)):
         raise Refusal(
-            f"the prefix of {location!r} has more than {_PREFIX_LENGTH_MAX} characters, an empty part, a part "
-            "that starts with a dot, or other characters than letters, digits, '-', '_' and '.'; choose another"
+            f"the prefix of {location!r} cannot be used; choose one of at most {_PREFIX_LENGTH_MAX} letters, "
+            "digits, '-', '_', '.' and '/', without empty parts and without parts that start with a dot"
         )
     if settings.s3_access_key_id is None or settings.s3_secret_access_key is None:
         raise Refusal(f"{location} needs credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")

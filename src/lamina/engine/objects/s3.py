@@ -2,7 +2,8 @@
 
 What S3 promises and where it is written: put is atomic and reads see it at once ("Amazon S3 data consistency
 model"); `If-None-Match: *` creates only (PutObject); a range beyond the end answers 416 (RFC 9110 §15.5.17);
-ListObjectsV2 lists in the order of the keys' UTF-8 bytes. Not all services keep the last one: `listing_order`.
+ListObjectsV2 lists in the order of the keys' UTF-8 bytes. For services that keep another order there is
+`listing_order`.
 """
 
 from collections.abc import Iterator
@@ -187,7 +188,7 @@ class S3Store:
 
     def _list_pages(self, prefix: str) -> Iterator[ObjectInfo]:
         """Rows in the server's order. obstore lists folders only, so that part of a name is cut out here."""
-        folder = prefix.rpartition("/")[0]
+        folder, slash, start = prefix.rpartition("/")
         pages = obstore.list(
             self._client, folder or None, offset=_just_before(prefix), chunk_size=LISTING_PAGE_ROWS
         )
@@ -199,9 +200,11 @@ class S3Store:
                     return
             for row in page:
                 key = row["path"]
-                if key.startswith(prefix) and is_key(key):
-                    yield ObjectInfo(key=key, size_bytes=row["size"])
-                elif key > prefix and not key.startswith(prefix):
+                name = key[len(folder + slash) :].partition("/")[0]
+                if name.startswith(start):
+                    if is_key(key):
+                        yield ObjectInfo(key=key, size_bytes=row["size"])
+                elif name > start:  # no later name starts with `start`, whether the server walks or sorts
                     return
 
     @contextmanager

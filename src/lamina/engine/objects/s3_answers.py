@@ -1,6 +1,6 @@
 """What an S3 service's answer means, read from obstore's exceptions.
 
-obstore has one class for most failures and keeps status and code in its text only, so they are read from there.
+obstore has one class for most failures and keeps status and code in its text only, where they are read here.
 The codes are those of "Error responses" in the S3 API reference.
 """
 

@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-FOLDER_MODE: Final = 0o700
+from lamina.engine.objects.file_system import FOLDER_MODE
+
 _FILE_MODE: Final = 0o600
 
 

@@ -21,6 +21,7 @@ from lamina.engine.objects.store import ObjectStore
 from lamina.engine.packs.footer import FooterRow, encode_footer, encode_header, footer_bytes
 from lamina.engine.seal.encryption import PackCipher
 from lamina.engine.seal.keys import DomainKeys
+from lamina.failures import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,6 +90,28 @@ class Uploads:
             futures, self._futures = self._futures, []
         for future in futures:
             future.result()
+
+    def confirm(self) -> int:
+        """Ask the store whether it holds what it acknowledged: one listing per thousand packs.
+
+        Returns:
+            The size of all packs in bytes.
+
+        Raises:
+            Fault: a pack is missing or has another size. The store lies; nothing may be committed.
+        """
+        sent = {pack_key(item.kind, item.pack): item.size_bytes for item in self.stored}
+        held: dict[str, int] = {}
+        for folder in sorted({key.rpartition("/")[0] + "/" for key in sent}):
+            held.update((info.key, info.size_bytes) for info in self._store.list(folder))
+        for key, size in sent.items():
+            if held.get(key) != size:
+                raise Fault(
+                    f"the object store acknowledged {key!r} with {size} bytes and now lists {held.get(key, 'nothing')}:"
+                    " nothing was committed; do not trust this store before its own checks pass",
+                    retryable=False,
+                )
+        return sum(sent.values())
 
     def close(self) -> None:
         """Stop; uploads that have not begun are dropped, those under way are waited for."""
