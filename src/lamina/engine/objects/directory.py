@@ -42,7 +42,6 @@ from lamina.failures import Fault, Refusal
 _TEMPORARY: Final = ".tmp"
 _NAME: Final = re.compile(r"[a-z0-9_-][a-z0-9_.-]*")
 _ATTEMPTS_MAX: Final = 100  # each lost one means that a delete removed the empty folder at that very moment
-
 _NO_HARD_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
@@ -87,9 +86,8 @@ class DirectoryStore:
         try:
             for folder in (*reversed(path.parents), path):
                 if not folder.exists():
-                    with suppress(
-                        FileExistsError
-                    ):  # another process makes it too, or a dead link stands there
+                    # FileExistsError: another process makes it too; or a dead link, which is refused below.
+                    with suppress(FileExistsError):
                         folder.mkdir(FOLDER_MODE)
                     sync_folder(folder.parent)
         except NotADirectoryError as error:
@@ -181,7 +179,7 @@ class DirectoryStore:
                     move(path.name, descriptor)
                     os.fsync(descriptor)
             except FileNotFoundError:
-                make_folders(folders)
+                make_folders(folders[:-1])
                 continue
             for folder in folders[1:]:  # not empty any more, so nobody can remove these
                 sync_folder(folder)

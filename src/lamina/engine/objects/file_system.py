@@ -32,6 +32,7 @@ _LASTING: Final = {
 
 
 def explain(verb: str, path: Path, error: OSError) -> Fault:
+    """A fault that says what could not be done with `path`, why, and what to do."""
     advice = _LASTING.get(error.errno or 0)
     return Fault(
         f"cannot {verb} {path}: {error.strerror or error}; {advice or 'check the disk, then try again'}",
@@ -46,6 +47,7 @@ def open_file(path: Path, folder: int | None = None) -> int:
 
 @contextmanager
 def open_folder(path: Path) -> Iterator[int]:
+    """A descriptor of a folder, to sync it or to name files in it."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield descriptor
@@ -54,13 +56,15 @@ def open_folder(path: Path) -> Iterator[int]:
 
 
 def make_folders(folders: Sequence[Path]) -> None:
-    for folder in reversed(folders[:-1]):
+    """Make the missing ones of these folders, which stand from the innermost to the outermost; not synced."""
+    for folder in reversed(folders):
         # FileNotFoundError: a racing delete removed the folder above; the caller comes again.
         with suppress(FileExistsError, FileNotFoundError):
             folder.mkdir(FOLDER_MODE)
 
 
 def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
     with open_folder(path) as descriptor:
         os.fsync(descriptor)
 
