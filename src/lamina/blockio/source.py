@@ -26,7 +26,7 @@ class BlockSource(Protocol):
         ...
 
     def read_into(self, offset: int, buffers: Sequence[bytearray]) -> None:
-        """Fill every buffer, one after the other, from `offset` on; bytes past the end of the disk become zero.
+        """Fill every buffer, one after the other, from `offset` on; bytes past the disk's end become zero.
 
         Raises:
             Fault: the disk could not be read there; the message names the byte range.

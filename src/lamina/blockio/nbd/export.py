@@ -21,8 +21,9 @@ class StatusRun:
 class NbdExport(Protocol):
     """One disk behind the NBD server.
 
-    All methods are synchronous and may be called from several threads at once; the server runs them outside its
-    event loop. Requests are already checked against the size, and writes against `is_read_only`.
+    All methods are synchronous and may be called from several threads at once; the server runs them outside
+    its event loop, the properties within it. Requests are already checked against the size, and writes
+    against `is_read_only`.
     A `Fault` becomes EIO for the client, a `Refusal` EINVAL or EPERM, a `Corruption` EIO and an alarm.
     """
 
@@ -44,6 +45,11 @@ class NbdExport(Protocol):
     @property
     def is_read_only(self) -> bool:
         """Whether writes are refused."""
+        ...
+
+    @property
+    def has_fast_zero(self) -> bool:
+        """Whether `zero` with `may_punch` is much faster than writing zeros (NBD_CMD_FLAG_FAST_ZERO)."""
         ...
 
     @property
