@@ -34,8 +34,8 @@ def run(
 ) -> Cost:
     """Run a command to its end; a failure raises with its error output."""
     with (
-        open(stdin or os.devnull, "rb") as source,
-        open(stdout or os.devnull, "wb") as target,
+        Path(stdin or os.devnull).open("rb") as source,
+        Path(stdout or os.devnull).open("wb") as target,
         subprocess.Popen(
             [str(part) for part in command],
             env={**os.environ, **(environ or {})},

@@ -1,7 +1,8 @@
 """First capture, unchanged capture and restore of one image: Lamina beside restic, borg and bare zstd.
 
-All tools run in turns on the same image, on a tmpfs, with a warm page cache, and every restored image is compared with
-the original. Reported are medians; quote the ratios, since machines differ. Usage: python benchmarks/peers.py [--gib 2.2]
+All tools run in turns on the same image, on a tmpfs, with a warm page cache, and every restored image is
+compared with the original. Reported are medians; quote the ratios, since machines differ.
+Usage: python benchmarks/peers.py [--gib 2.2]
 """
 
 import argparse
@@ -50,9 +51,7 @@ def lamina() -> Tool:
             check=True,
             capture_output=True,
         )
-        return sorted(json.loads(listing.stdout)["snapshots"], key=lambda item: item["created_at"])[-1][
-            "snapshot"
-        ]
+        return max(json.loads(listing.stdout)["snapshots"], key=lambda item: item["created_at"])["snapshot"]
 
     return Tool(
         "lamina",
