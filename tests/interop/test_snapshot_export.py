@@ -15,7 +15,6 @@ from lamina.engine.format import LEAF_BLOCKS
 from lamina.engine.objects.directory import DirectoryStore
 from lamina.engine.objects.metered import MeteredStore
 from lamina.engine.objects.store import RequestKind
-from lamina.ids import SnapshotId
 from lamina.transfer.export import CHANGED_SINCE, ExportRequest, SnapshotExport
 from tests.factories.transfer import PlainDisk, content, make_repository, open_cold, take
 
@@ -206,7 +205,7 @@ def test_the_name_of_the_export_is_what_was_asked_for(serve, store, disk):
     repository = make_repository(store)
     snapshot = take(repository, disk, name="root")
     with (
-        SnapshotExport(repository, snapshot, ExportRequest(name=SnapshotId(snapshot))) as export,
+        SnapshotExport(repository, snapshot, ExportRequest(name=snapshot)) as export,
         serve(export) as uri,
     ):
         told = json.loads(run("nbdinfo", "--json", "--list", uri))

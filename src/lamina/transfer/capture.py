@@ -292,7 +292,7 @@ class _Run:
 
     def capture(self, plan: _Plan, parent: Root | None) -> Root:
         """Capture every job of the plan and make the new root; all packs are stored when this returns."""
-        expected = sum(extent.length for extent in self._list_data(plan))
+        expected = _count_blocks(self._list_data(plan)) * BLOCK_BYTES
         self._progress.expect(expected)
         with ExitStack() as stack:
             known = KnownBlocks(self._repository, expected)
@@ -392,6 +392,16 @@ class _Run:
         if Look.KEEP in job.looks:
             job = plan_leaf(self._source, job.leaf_index)
         return job, None, EMPTY_LEAF
+
+
+def _count_blocks(extents: Iterable[Extent]) -> int:
+    """How many blocks the extents touch; they are in order, and two may share a block."""
+    count = behind = 0
+    for extent in extents:
+        end = count_steps(extent.end, BLOCK_BYTES)
+        count += max(0, end - max(behind, extent.offset // BLOCK_BYTES))
+        behind = max(behind, end)
+    return count
 
 
 def _leaf_indexes(parent: Root | None, repository: Repository) -> Iterator[int]:

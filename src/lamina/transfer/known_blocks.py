@@ -51,6 +51,8 @@ class KnownBlocks:
 
     def add(self, records: Sequence[Unsealed], packs: PackWriter) -> dict[BlockId, Location]:
         """Store records and remember them."""
+        if not records:
+            return {}
         locations = packs.append(records)
         places = {
             BlockId(record.identity): location for record, location in zip(records, locations, strict=True)

@@ -37,6 +37,13 @@ class _Fresh(NamedTuple):
     block: bytearray
 
 
+class _News(NamedTuple):
+    """What a leaf brings that the repository does not have: records, and the blocks that wait for their places."""
+
+    records: dict[BlockId, Unsealed]
+    blocks: dict[int, BlockId]
+
+
 class LeafCapture:
     """Captures leaves of one disk into one session's packs. Thread-safe; each thread reads into its own buffers."""
 
@@ -70,18 +77,21 @@ class LeafCapture:
         entries: list[Entry] = [
             _unread(look, old) for look, old in zip(job.looks, parent.entries, strict=True)
         ]
-        read_blocks = new_blocks = 0
+        news = _News({}, {})
         for first, count in job.list_reads(_READ_BLOCKS):
             self._progress.check()
             fresh = self._read_run(job.leaf_index * LEAF_BLOCKS, first, count, parent, entries)
-            new_blocks += self._keep(fresh, entries)
-            read_blocks += count
+            self._keep(fresh, entries, news)
             self._progress.advance(count * BLOCK_BYTES)
+        # All at once, so that the records of a leaf lie side by side and a restore reads them in one request.
+        places = self._known.add(list(news.records.values()), self._packs)
+        for within, block_id in news.blocks.items():
+            entries[within] = Stored(block_id, places[block_id])
         changed = sum(map(_differs, entries, parent.entries))
         if not changed:
-            return LeafOutcome(job.leaf_index, parent_ref, read_blocks, 0, new_blocks)
+            return LeafOutcome(job.leaf_index, parent_ref, job.read_blocks, 0, 0)
         ref = write_leaf(Leaf(tuple(entries)), self._identity, self._pages)
-        return LeafOutcome(job.leaf_index, ref, read_blocks, changed, new_blocks)
+        return LeafOutcome(job.leaf_index, ref, job.read_blocks, changed, len(news.records))
 
     def _read_run(
         self, leaf_block: int, first: int, count: int, parent: Leaf, entries: list[Entry]
@@ -101,20 +111,22 @@ class LeafCapture:
                 fresh.append(_Fresh(within, block_id, block))
         return fresh
 
-    def _keep(self, fresh: Sequence[_Fresh], entries: list[Entry]) -> int:
-        """Find a place for every block: an old one where the repository has it, else a new one."""
+    def _keep(self, fresh: Sequence[_Fresh], entries: list[Entry], news: "_News") -> None:
+        """Use an old place for every block that the repository has; compress the others."""
         if not fresh:
-            return 0
+            return
         places = self._known.find([item.block_id for item in fresh])
-        missing = {item.block_id: item.block for item in fresh if item.block_id not in places}
-        if missing:
-            records = [
-                Unsealed(block_id, *self._compressor.compress(block)) for block_id, block in missing.items()
-            ]
-            places |= self._known.add(records, self._packs)
         for item in fresh:
-            entries[item.within] = Stored(item.block_id, places[item.block_id])
-        return len(missing)
+            place = places.get(item.block_id)
+            if place is not None:
+                entries[item.within] = Stored(item.block_id, place)
+                continue
+            news.blocks[item.within] = item.block_id
+            if item.block_id not in news.records:
+                encoding, payload = self._compressor.compress(item.block)
+                # The buffer is read into again before the record is sealed.
+                kept = bytes(payload) if payload is item.block else payload
+                news.records[item.block_id] = Unsealed(item.block_id, encoding, kept)
 
     def _lend_buffers(self) -> list[bytearray]:
         buffers: list[bytearray] | None = getattr(self._buffers, "blocks", None)

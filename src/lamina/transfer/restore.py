@@ -117,7 +117,8 @@ def restore(
     """
     request, progress = request or RestoreRequest(), progress or Progress()
     with repository.session(SessionKind.READ, snapshot_id):
-        manifest = repository.read_manifest_quickly(snapshot_id)
+        # Not the quick way: the manifest that it finds may be superseded, and its packs go before this ends.
+        manifest = repository.read_manifest(snapshot_id)
         if target.size_bytes < manifest.size_bytes:
             raise TargetTooSmallError(
                 f"the target has {target.size_bytes} bytes and snapshot {snapshot_id} needs {manifest.size_bytes}:"

@@ -1,0 +1,1 @@
+"""`lamina disk`: one file per command that is more than one call."""

@@ -1,0 +1,1 @@
+"""`lamina repo`: the storage engine without a service. One file per command, each with a `command` in it."""

@@ -1,0 +1,47 @@
+"""`lamina repo`: finds the command's file and imports nothing else."""
+
+import importlib
+from typing import Final
+
+import click
+
+COMMANDS: Final = {
+    "init": "Make a repository in an object store.",
+    "capture": "Take a snapshot of a disk.",
+    "list": "List the snapshots.",
+    "show": "Show everything about a snapshot.",
+    "diff": "Show what differs between two snapshots.",
+    "restore": "Write a snapshot to a file, a block device or standard output.",
+    "serve": "Serve a snapshot as a read-only NBD disk.",
+    "verify": "Check that everything is there and is what it was.",
+    "delete": "Delete a snapshot.",
+    "sweep": "Free the space that nothing needs any more.",
+    "recover": "Rebuild what can be rebuilt from the store alone.",
+    "passwd": "Change what unlocks the repository.",
+}
+"""Every command, in the order in which people meet them, with its line in `lamina repo --help`."""
+
+
+class _RepoGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"lamina.cli.repo.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_RepoGroup)
+def repo() -> None:
+    """Repositories: snapshots in an object store, without a service.
+
+    STORE is a path, file:///path or s3://bucket/prefix. A repository is unlocked by a key file (--key-file or
+    LAMINA_KEY_FILE) or by a passphrase (LAMINA_PASSPHRASE, or typed at a terminal).
+    """

@@ -1,0 +1,39 @@
+"""Ctrl-C and SIGTERM: stop cleanly the first time, at once the second time."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final, NoReturn
+
+from lamina.cli.output import say
+from lamina.failures import Cancelled
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def stopping_by(stop: Callable[[], None]) -> Iterator[None]:
+    """While the block runs, the first signal calls `stop`; the next one does what it does by default."""
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+
+    def put_back() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        put_back()
+        say("stopping; once more to stop without tidying up")
+        stop()
+
+    for number in _SIGNALS:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        put_back()
+
+
+def raise_cancelled() -> NoReturn:
+    """A way to stop work that has no progress to cancel: the exception unwinds whatever the main thread does."""
+    raise Cancelled("stopped on request")
