@@ -12,6 +12,7 @@ ZoneId = NewType("ZoneId", str)
 DiskId = NewType("DiskId", str)
 SnapshotId = NewType("SnapshotId", str)
 TaskId = NewType("TaskId", str)
+ConnectionId = NewType("ConnectionId", str)
 RequestId = NewType("RequestId", str)
 
 _ALPHABET: Final = string.ascii_lowercase + string.digits
@@ -35,6 +36,11 @@ def mint_snapshot_id() -> SnapshotId:
 def mint_task_id() -> TaskId:
     """A new task id, such as `t-` followed by 20 characters."""
     return TaskId(_mint("t-"))
+
+
+def mint_connection_id() -> ConnectionId:
+    """A new id of a connection to a disk, such as `dc-` followed by 20 characters."""
+    return ConnectionId(_mint("dc-"))
 
 
 def mint_request_id() -> RequestId:

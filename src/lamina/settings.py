@@ -16,6 +16,7 @@ class Settings:
     Attributes:
         key_file: `LAMINA_KEY_FILE`, the file that unlocks a repository.
         passphrase: `LAMINA_PASSPHRASE`, the alternative to a key file.
+        new_passphrase: `LAMINA_NEW_PASSPHRASE`, what `lamina repo passwd` sets.
         zstd_level: `LAMINA_ZSTD_LEVEL`, 1 (fast) to 19 (small).
         workers: `LAMINA_WORKERS`, threads of a capture or restore; by default one per core, eight at most.
         cache_dir: `XDG_CACHE_HOME`/lamina, where caches live that can be deleted at any time.
@@ -34,6 +35,7 @@ class Settings:
 
     key_file: Path | None = None
     passphrase: str | None = field(default=None, repr=False)
+    new_passphrase: str | None = field(default=None, repr=False)
     zstd_level: int = 1
     workers: int = 2
     cache_dir: Path = Path("~/.cache/lamina")
@@ -61,6 +63,7 @@ class Settings:
         return cls(
             key_file=Path(key_file) if key_file else None,
             passphrase=env.get("LAMINA_PASSPHRASE"),
+            new_passphrase=env.get("LAMINA_NEW_PASSPHRASE"),
             zstd_level=_number(env, "LAMINA_ZSTD_LEVEL", default=1, low=1, high=19),
             workers=_number(env, "LAMINA_WORKERS", default=min(8, os.cpu_count() or 1), low=1, high=64),
             cache_dir=_xdg(env, "XDG_CACHE_HOME", ".cache"),

@@ -52,9 +52,11 @@ class Condemned:
 
     Attributes:
         lists: the lists.
+        orphans: object keys of witness lists whose condemned list is gone: a slow sweep wrote them too late.
     """
 
     lists: tuple[CondemnedList, ...]
+    orphans: tuple[str, ...]
 
     @property
     def keys(self) -> frozenset[str]:
@@ -92,7 +94,8 @@ def list_condemned(store: ObjectStore, cipher: ObjectCipher) -> Condemned:
                 witnesses=witnesses,
             )
         )
-    return Condemned(tuple(lists))
+    orphans = sorted(name + _WITNESSES for name in witnessed.difference(names))
+    return Condemned(tuple(lists), tuple(orphans))
 
 
 def put_condemned(store: ObjectStore, cipher: ObjectCipher, item: CondemnedList) -> None:

@@ -15,16 +15,18 @@ from typing import Final
 from lamina.engine.format import BlockId, Location, PackId
 from lamina.engine.packs.footer import FooterRow
 
+# AUTOINCREMENT: a number that a session has allowed must never come to mean another pack, which that session has
+# not seen, when another process drops and adds packs.
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS packs (
-    number INTEGER PRIMARY KEY, session BLOB NOT NULL, ordinal INTEGER NOT NULL, UNIQUE (session, ordinal)
+    number INTEGER PRIMARY KEY AUTOINCREMENT, session BLOB NOT NULL, ordinal INTEGER NOT NULL, UNIQUE (session, ordinal)
 );
 CREATE TABLE IF NOT EXISTS blocks (
     block_id BLOB PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,
     checksum BLOB NOT NULL
 ) WITHOUT ROWID;
 """
-_SCHEMA_VERSION: Final = 1
+_SCHEMA_VERSION: Final = 2
 # 16 MiB of pages: the upper levels of the tree for 100 million blocks.
 _CACHE_KIB: Final = 16 * 1024
 _LOOKUPS_AT_ONCE: Final = 128

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -147,6 +147,10 @@ class Repository:
         for name in old:
             self.store.delete(name)
 
+    def uncached(self) -> "Repository":
+        """The same repository without the pages that were read before: for whoever must see the store itself."""
+        return replace(self, pages=Pages(self.store, self.master.domain_keys(DEFAULT_DOMAIN), self.identity))
+
     def session(self, kind: SessionKind, snapshot: str) -> Session:
         """A session of this process, to be entered before anything of the repository is relied on."""
         return Session(self.store, self.cipher, self.clock, kind, snapshot)
@@ -278,7 +282,7 @@ class Repository:
 
 
 def create_only(store: ObjectStore, key: str, data: bytes) -> None:
-    """`put_new` where the store can, else `put`: see docs/format.md §5 for what is lost then (nothing but revocation)."""
+    """`put_new` where the store can, else `put`; docs/format.md §5 tells what is lost then: only revocation."""
     try:
         store.put_new(key, data)
     except CreateOnlyUnsupportedError:

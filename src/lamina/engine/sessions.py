@@ -3,7 +3,6 @@
 import os
 import secrets
 import threading
-
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -18,7 +17,6 @@ from lamina.engine.format import KIND_SESSION, SESSION_BYTES, SessionId
 from lamina.engine.objects.store import ObjectMissingError, ObjectStore
 from lamina.engine.seal.encryption import ObjectCipher
 from lamina.failures import Corruption, Fault
-
 
 SESSIONS: Final = "sessions/"
 _BEAT_SECONDS: Final = 60.0
@@ -180,7 +178,7 @@ def _boot() -> str:
 
 def _process_space() -> str:
     try:
-        return os.readlink("/proc/self/ns/pid")
+        return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return ""
 

@@ -1,10 +1,11 @@
 """Pages of the block map: leaves and branches, their bytes and their ids (docs/format.md §3.5, §3.6)."""
 
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from struct import Struct, error as StructError
+from struct import Struct
 from typing import Final, NamedTuple
 
 from lamina.engine.format import (
@@ -100,7 +101,7 @@ class Leaf:
         """
         try:
             return cls(_decode_leaf(data))
-        except (StructError, IndexError, ValueError) as error:
+        except (struct.error, IndexError, ValueError) as error:
             raise Corruption(f"a leaf of the block map is malformed: {error}") from error
 
     def _bits(self) -> tuple[bytes, bytes]:
@@ -159,7 +160,7 @@ class Branch:
         """
         try:
             return cls(_decode_branch(data))
-        except (StructError, IndexError, ValueError) as error:
+        except (struct.error, IndexError, ValueError) as error:
             raise Corruption(f"a branch of the block map is malformed: {error}") from error
 
     def _bits(self) -> bytes:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lamina.engine.format import ROOT_COUNT, ROOT_ROW, Location, PackId, PageId
 from lamina.engine.blockmap.page import PageRef
+from lamina.engine.format import ROOT_COUNT, ROOT_ROW, Location, PackId, PageId
 from lamina.engine.seal.hashing import Identity
 from lamina.failures import Corruption
 

@@ -32,6 +32,7 @@ class Marks:
 
     Attributes:
         damage: what could not be read; with any damage the mark is incomplete, and nothing may be removed by it.
+        revocations: object keys that looked like manifests and are revocations.
     """
 
     def __init__(self, repository: Repository, *, with_records: bool = False) -> None:
@@ -43,6 +44,7 @@ class Marks:
         self._db.execute("PRAGMA journal_mode = OFF")
         self._db.executescript(_SCHEMA)
         self.damage: list[str] = []
+        self.revocations: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -65,8 +67,14 @@ class Marks:
         except Corruption as damage:
             self.damage.append(str(damage))
             return
-        if manifest is not None:
-            self._reach_root(manifest.root)
+        if manifest is None:
+            self.revocations.add(key)
+            return
+        known = len(self.damage)
+        self._reach_root(manifest.root)
+        if len(self.damage) > known and not any(self._repository.store.list(key)):
+            # Not damaged but removed: another sweep took the manifest and then what only it reached.
+            raise ManifestVanishedError(key)
 
     def reaches(self, kind: bytes, pack: PackId) -> bool:
         """Whether any manifest reaches this pack."""

@@ -38,8 +38,8 @@ class PackCheck:
     reasons: tuple[str, ...]
 
 
-def check_pack(repository: Repository, key: str) -> PackCheck:
-    """Read a pack and authenticate all of it; `key` is its object key.
+def check_pack(repository: Repository, key: str) -> PackCheck | None:
+    """Read a pack and authenticate all of it; `key` is its object key. None when there is no such pack.
 
     Raises:
         Fault: the store failed.
@@ -51,7 +51,7 @@ def check_pack(repository: Repository, key: str) -> PackCheck:
     try:
         data = repository.store.get(key)
     except ObjectMissingError:
-        return PackCheck(good_rows=frozenset(), reasons=(f"object {key!r} is missing",))
+        return None
     cipher = PackCipher(repository.master.domain_keys(DEFAULT_DOMAIN).pack_key(kind, pack))
     reasons: list[str] = []
     try:

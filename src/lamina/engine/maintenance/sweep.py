@@ -22,10 +22,10 @@ from lamina.engine.format import (
 )
 from lamina.engine.maintenance.mark import ManifestVanishedError, Marks
 from lamina.engine.manifest import DELETED, REVOKED, SnapshotFolder, first_body_key, mark_key
-from lamina.engine.objects.store import CreateOnlyUnsupportedError, ObjectExistsError
+from lamina.engine.objects.store import CreateOnlyUnsupportedError, ObjectExistsError, ObjectMissingError
 from lamina.engine.repository import Repository
 from lamina.engine.sessions import SESSIONS, RunningSession, SessionKind, list_sessions, mint_session_id
-from lamina.failures import Fault
+from lamina.failures import Corruption, Fault
 from lamina.ids import SnapshotId
 
 # In a quiet repository: one round removes manifests, the next condemns and removes their packs, the third finds
@@ -165,6 +165,8 @@ def _carry_out(repository: Repository, sight: _Sight, marks: Marks, report: Swee
             report.removed_bytes += sight.packs.get(key, 0)
         _shorten(repository, item, item.pack_keys - dead)
         progressed = progressed or bool(item.manifest_keys or dead)
+    for key in sight.condemned.orphans:
+        repository.store.delete(key)
     _drop_empty_marks(repository)
     return progressed
 
@@ -189,7 +191,8 @@ def _drop_empty_marks(repository: Repository) -> None:
 def _condemn(repository: Repository, sight: _Sight, marks: Marks, report: SweepReport) -> bool:
     """Publish a new list, and then who was running."""
     on_lists = sight.condemned.keys
-    manifests = sight.hidden_bodies - on_lists
+    # A folder's names do not always tell that its number 0 is a revocation, which must stay for ever.
+    manifests = sight.hidden_bodies - on_lists - marks.revocations
     packs = frozenset[str]()
     if not marks.damage:
         packs = frozenset(
@@ -197,16 +200,18 @@ def _condemn(repository: Repository, sight: _Sight, marks: Marks, report: SweepR
             for key in sight.packs
             if key not in on_lists and _session_of(key) not in sight.sessions and not _is_reached(marks, key)
         )
-    if not manifests and not packs:
+    unwitnessed = any(item.witnesses is None for item in sight.condemned.lists)
+    if not manifests and not packs and not unwitnessed:
         return False
     if report.dry_run:
         report.waiting_manifests = len(manifests)
         report.waiting_packs = len(packs)
         report.waiting_bytes = sum(sight.packs[key] for key in packs)
         return False
-    sweep_id = mint_session_id()
-    item = CondemnedList(sweep=sweep_id, pack_keys=packs, manifest_keys=manifests, witnesses=None)
-    put_condemned(repository.store, repository.cipher, item)
+    if manifests or packs:
+        sweep_id = mint_session_id()
+        item = CondemnedList(sweep=sweep_id, pack_keys=packs, manifest_keys=manifests, witnesses=None)
+        put_condemned(repository.store, repository.cipher, item)
     witness_unwitnessed(repository)
     return True
 
@@ -254,18 +259,26 @@ def _revoke(repository: Repository, snapshot_id: SnapshotId) -> bool:
 
     False where the store cannot create an object only if it is absent.
     """
-    if repository.find_folder(snapshot_id) is not None:
-        return True  # it committed, and was killed before it could take its session out
     key = first_body_key(snapshot_id)
-    try:
-        repository.store.put_new(key, repository.cipher.seal(KIND_REVOCATION, key, b"{}"))
-    except ObjectExistsError:
-        return True
-    except CreateOnlyUnsupportedError:
-        return False
-    mark = mark_key(snapshot_id, REVOKED)
-    repository.store.put(mark, repository.cipher.seal(KIND_MARKER, mark, b"{}"))
+    if repository.find_folder(snapshot_id) is None:
+        try:
+            repository.store.put_new(key, repository.cipher.seal(KIND_REVOCATION, key, b"{}"))
+        except ObjectExistsError:
+            pass  # it has just committed, or another sweep revoked it
+        except CreateOnlyUnsupportedError:
+            return False
+    # Also when the revocation was there before: the sweep that wrote it may have been killed at this point.
+    if _is_revocation(repository, key):
+        mark = mark_key(snapshot_id, REVOKED)
+        repository.store.put(mark, repository.cipher.seal(KIND_MARKER, mark, b"{}"))
     return True
+
+
+def _is_revocation(repository: Repository, key: str) -> bool:
+    try:
+        return repository.read_body(key) is None
+    except (Corruption, ObjectMissingError):
+        return False  # whatever it is or was: the key is taken, and the capture cannot commit
 
 
 def _tell_waiting(repository: Repository, sight: _Sight, report: SweepReport) -> None:

@@ -1,0 +1,121 @@
+"""What an action is given beside its request: who calls, where, and the parts of the installation."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from lamina.api.codes import ACCESS_KEY_DISABLED, SUSPENDED, UNKNOWN_ACCESS_KEY, ApiError
+from lamina.api.nonces import NonceStore
+from lamina.api.paging import Pager
+from lamina.api.rate_limit import RateLimiter
+from lamina.clock import Clock
+from lamina.control.accounts.access_keys import AccessKey, find_access_key
+from lamina.control.accounts.states import AccountStanding
+from lamina.control.disks.volumes import Volumes
+from lamina.control.root_key import Vault
+from lamina.control.scope import Limits, Scope
+from lamina.database import Database
+from lamina.ids import AccessKeyId, RegionId, RequestId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The parts of an installation that the API works with; put together by `lamina.processes`.
+
+    Attributes:
+        database: rows.
+        vault: opens the secrets of access keys.
+        volumes: where the bytes of disks are.
+        clock: the installation's time, which a test installation can move.
+        wall_clock: real time, for signatures: clients sign with theirs.
+        limits: quotas.
+        region_id: where calls are made that name no region.
+        nonces: replay protection.
+        limiter: rate limits.
+        paging_key: 32 secret bytes that authenticate paging tokens.
+    """
+
+    database: Database
+    vault: Vault
+    volumes: Volumes
+    clock: Clock
+    wall_clock: Clock
+    limits: Limits
+    region_id: RegionId
+    nonces: NonceStore
+    limiter: RateLimiter
+    paging_key: bytes = field(repr=False)
+
+    def find_key(self, access_key_id: str) -> AccessKey:
+        """The access key that a call says to be signed with.
+
+        Raises:
+            ApiError: it is unknown, or it was disabled.
+        """
+        with self.database.reading() as session:
+            key = find_access_key(session, self.vault, AccessKeyId(access_key_id))
+        if key is None:
+            raise ApiError(UNKNOWN_ACCESS_KEY, f"There is no access key {access_key_id}")
+        if not key.is_enabled:
+            raise ApiError(
+                ACCESS_KEY_DISABLED, f"The access key {access_key_id} is disabled; use another one"
+            )
+        return key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One authenticated call.
+
+    Attributes:
+        services: the parts of the installation.
+        request_id: identifies the call.
+        key: whose call it is.
+        region_id: where it was made.
+        action: the name of the action.
+        host: the name and port that the client addressed, without a scheme.
+    """
+
+    services: Services
+    request_id: RequestId
+    key: AccessKey
+    region_id: RegionId
+    action: str
+    host: str
+
+    def scope(self, session: Session) -> Scope:
+        """The caller as verbs see it."""
+        return Scope(
+            session=session,
+            account_id=self.key.account_id,
+            region_id=self.region_id,
+            clock=self.services.clock,
+            limits=self.services.limits,
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[Scope]:
+        """A transaction of its own, for actions that move data between transactions."""
+        with self.services.database.transaction() as session:
+            yield self.scope(session)
+
+    @contextmanager
+    def reading(self) -> Iterator[Scope]:
+        """A reading session of its own."""
+        with self.services.database.reading() as session:
+            yield self.scope(session)
+
+    def pager(self) -> Pager:
+        """Reads and writes the paging tokens of this action's list."""
+        return Pager(key=self.services.paging_key, account_id=self.key.account_id, action=self.action)
+
+    def require_snapshot_service(self) -> None:
+        """Refuse what makes or uses snapshots while the account is suspended.
+
+        Raises:
+            ApiError: `InvalidAccountStatus.NotEnoughBalance`, as the tables of all these actions list it.
+        """
+        if self.key.standing is AccountStanding.SUSPENDED:
+            raise ApiError(SUSPENDED, "The account is suspended for overdue payments; settle them first")

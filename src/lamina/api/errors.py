@@ -1,0 +1,138 @@
+"""The only table from a failure to what the client sees: HTTP status, code, message.
+
+A failure's own message tells which precondition was not met and what to do; it is sent as it is. An action's
+`errors` come first, since the vendor's codes for one and the same thing differ between actions; then this
+table; then the kind of failure.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from lamina.api.codes import (
+    INTERNAL_ERROR,
+    UNAVAILABLE,
+    UNKNOWN_ACCESS_KEY,
+    UNKNOWN_REGION,
+    ApiError,
+    Code,
+)
+from lamina.api.spec import Action
+from lamina.control.accounts.errors import AccessKeyNotFoundError, AccountNotFoundError
+from lamina.control.disks.errors import (
+    ConnectionNotFoundError,
+    DiskCategoryError,
+    DiskConnectedError,
+    DiskNotFoundError,
+    DiskRangeError,
+    DiskResetInProgressError,
+    DiskSizeError,
+    DiskStateError,
+    NeverAttachedError,
+    SnapshotMismatchError,
+)
+from lamina.control.idempotency.errors import TokenReusedError
+from lamina.control.installation import InstallationBusyError
+from lamina.control.regions.errors import RegionNotFoundError, ZoneNotFoundError
+from lamina.control.root_key import RootKeyError
+from lamina.control.snapshots.errors import (
+    SnapshotBusyError,
+    SnapshotDataMissingError,
+    SnapshotHeldByDiskError,
+    SnapshotHeldByImageError,
+    SnapshotInProgressError,
+    SnapshotNotFoundError,
+    SnapshotNotReadyError,
+    SnapshotQuotaError,
+)
+from lamina.control.tags.errors import TagKeyError, TagQuotaError, TagValueError
+from lamina.failures import Cancelled, Corruption, Fault, LaminaError, Refusal
+from lamina.tasks.errors import TaskBusyError
+
+TABLE: Final[Mapping[type[LaminaError], Code]] = {
+    # control.regions
+    RegionNotFoundError: UNKNOWN_REGION,
+    ZoneNotFoundError: Code(404, "InvalidZoneId.NotFound"),
+    # control.accounts
+    AccountNotFoundError: UNKNOWN_ACCESS_KEY,
+    AccessKeyNotFoundError: UNKNOWN_ACCESS_KEY,
+    InstallationBusyError: INTERNAL_ERROR,  # as the next one
+    RootKeyError: INTERNAL_ERROR,  # found when a service starts, never by a call
+    # control.tags
+    TagKeyError: Code(400, "InvalidTagKey.Malformed"),
+    TagValueError: Code(400, "InvalidTagValue.Malformed"),
+    TagQuotaError: Code(403, "QuotaExceed.Tags"),
+    # control.idempotency
+    TokenReusedError: Code(400, "IdempotentParameterMismatch"),
+    # control.disks
+    DiskNotFoundError: Code(404, "InvalidDiskId.NotFound"),
+    DiskStateError: Code(403, "IncorrectDiskStatus"),
+    DiskResetInProgressError: Code(403, "InvalidOperation.DiskResetInProgress"),
+    DiskCategoryError: Code(400, "DiskCategory.OperationNotSupported"),
+    DiskSizeError: Code(400, "InvalidDataDiskSize.ValueNotSupported"),
+    NeverAttachedError: Code(403, "IncorrectDiskStatus.NeverAttached"),
+    DiskConnectedError: Code(403, "IncorrectDiskStatus"),
+    ConnectionNotFoundError: Code(404, "InvalidConnectionId.NotFound"),
+    DiskRangeError: Code(400, "InvalidParameter.Range"),
+    SnapshotMismatchError: Code(403, "InvalidParameter.Mismatch"),
+    # control.snapshots
+    SnapshotNotFoundError: Code(404, "InvalidSnapshotId.NotFound"),
+    SnapshotNotReadyError: Code(403, "InvalidSnapshotId.NotReady"),
+    SnapshotDataMissingError: Code(403, "InvalidSnapshotId.NotReady"),
+    SnapshotInProgressError: Code(403, "IncorrectDiskStatus.CreatingSnapshot"),
+    SnapshotQuotaError: Code(403, "QuotaExceed.Snapshot"),
+    SnapshotHeldByImageError: Code(403, "SnapshotCreatedImage"),
+    SnapshotHeldByDiskError: Code(403, "SnapshotCreatedDisk"),
+    SnapshotBusyError: Code(403, "Operation.Conflict"),
+    # tasks
+    TaskBusyError: Code(409, "OperationConflict"),
+    # kinds of failures, for what has no line above
+    Refusal: Code(403, "OperationDenied"),
+    Corruption: Code(500, "InternalError.DamagedData"),  # ours: clients must not retry it as an InternalError
+    Cancelled: INTERNAL_ERROR,
+}
+
+
+_TRY_AGAIN: Final = "The service cannot do this at the moment; try again later."
+_REPORT: Final = "The request failed for an internal reason; report its RequestId to the operator."
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReply:
+    """What the client is told.
+
+    Attributes:
+        code: HTTP status and code.
+        message: for people; tells what to do.
+    """
+
+    code: Code
+    message: str
+
+
+def describe(failure: Exception, action: Action | None) -> ErrorReply:
+    """Turn a failure into the words of the API; `action` is the one that was running, if one was known.
+
+    What a fault says is for the operator (paths, hosts, the database's own words): it goes to the log, and the
+    client is told whether to try again.
+    """
+    if isinstance(failure, ApiError):
+        return ErrorReply(failure.code, str(failure))
+    if isinstance(failure, Fault) and failure.retryable:
+        return ErrorReply(_find_code(failure, action) or UNAVAILABLE, _TRY_AGAIN)
+    if isinstance(failure, LaminaError) and not isinstance(failure, Fault):
+        return ErrorReply(_find_code(failure, action) or INTERNAL_ERROR, str(failure))
+    return ErrorReply(INTERNAL_ERROR, _REPORT)
+
+
+def list_codes(action: Action) -> frozenset[Code]:
+    """Every code that an action answers, beyond those of authentication and of the service's own state."""
+    return action.own_codes | {TABLE[failure] for failure in action.raises} | {INTERNAL_ERROR}
+
+
+def _find_code(failure: LaminaError, action: Action | None) -> Code | None:
+    for table in (action.errors if action else {}, TABLE):
+        for cls in type(failure).__mro__:
+            if cls in table:
+                return table[cls]
+    return None

@@ -1,0 +1,1 @@
+"""Pieces of answers that several actions share."""

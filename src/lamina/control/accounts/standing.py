@@ -1,0 +1,20 @@
+"""Suspend an account, or let it in again."""
+
+from sqlalchemy.orm import Session
+
+from lamina.control.accounts.errors import AccountNotFoundError
+from lamina.control.accounts.records import AccountRecord
+from lamina.control.accounts.states import AccountStanding
+from lamina.ids import AccountId
+
+
+def set_standing(session: Session, account_id: AccountId, standing: AccountStanding) -> None:
+    """Change the standing of an account; it counts from the next request on.
+
+    Raises:
+        AccountNotFoundError: there is no such account.
+    """
+    account = session.get(AccountRecord, account_id)
+    if account is None:
+        raise AccountNotFoundError(account_id)
+    account.standing = standing

@@ -1,0 +1,1 @@
+"""Disks: made, imported, connected, rolled back, deleted. Snapshots are the next room."""

@@ -1,0 +1,54 @@
+"""Copying a snapshot onto a disk, as a step of a task does it."""
+
+from lamina.blockio.raw_file import RawFileTarget
+from lamina.control.installation import Installation
+from lamina.engine.repository import Repository, SnapshotNotFoundError
+from lamina.failures import Corruption
+from lamina.ids import AccountId, RegionId, SnapshotId
+from lamina.tasks.context import StepContext
+from lamina.transfer.progress import Progress
+from lamina.transfer.restore import RestoreRequest, restore
+
+
+def open_data(
+    plant: Installation, account_id: AccountId, region_id: RegionId, snapshot_id: SnapshotId
+) -> Repository:
+    """The repository that holds a snapshot's data, after a look at its manifest.
+
+    Raises:
+        Corruption: the repository or the manifest is not there although the snapshot is accomplished.
+        Fault: the store failed.
+    """
+    repository = plant.repositories.find(account_id, region_id)
+    if repository is None:
+        raise Corruption(f"the data of snapshot {snapshot_id} is gone: region {region_id} has no repository")
+    try:
+        repository.read_manifest(snapshot_id)
+    except SnapshotNotFoundError as error:
+        raise Corruption(f"the data of snapshot {snapshot_id} is gone from its repository") from error
+    return repository
+
+
+def copy_to_disk(
+    repository: Repository,
+    snapshot_id: SnapshotId,
+    target: RawFileTarget,
+    context: StepContext,
+    workers: int,
+) -> None:
+    """Make a disk hold the bytes of a snapshot; what it holds already is not written again.
+
+    Raises:
+        Cancelled: the step was told to stop; the disk is half written.
+        Corruption: the snapshot is damaged.
+        Fault: the store or the disk failed.
+    """
+    progress = Progress()
+
+    def read() -> tuple[int, int]:
+        reading = progress.read()
+        return reading.done_bytes, reading.known_bytes
+
+    with context.following(read, progress.cancel):
+        restore(repository, snapshot_id, target, RestoreRequest(workers=workers), progress)
+    context.check()

@@ -1,0 +1,137 @@
+"""Looking disks and connections up. A disk that is being deleted is not found."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, select
+
+from lamina.control.disks.categories import DiskCategory
+from lamina.control.disks.errors import ConnectionNotFoundError, DiskNotFoundError
+from lamina.control.disks.records import ConnectionRecord, DiskRecord
+from lamina.control.disks.states import DiskRole, DiskState
+from lamina.control.paging import AgeOrder, Page, PageKey, Slice, fetch_slice
+from lamina.control.scope import Scope
+from lamina.control.tags.queries import has_tags, list_tags
+from lamina.control.tags.records import ResourceType
+from lamina.ids import ConnectionId, DiskId, SnapshotId, ZoneId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskFilter:
+    """Which disks of the scope's account and region are wanted; what is None does not matter.
+
+    Attributes:
+        disk_ids: only these; an empty list matches nothing.
+        tags: key to value; None as a value matches any.
+        created_from: not before this instant.
+        created_to: not after this instant.
+    """
+
+    disk_ids: Sequence[DiskId] | None = None
+    name: str | None = None
+    state: DiskState | None = None
+    category: DiskCategory | None = None
+    role: DiskRole | None = None
+    zone_id: ZoneId | None = None
+    source_snapshot_id: SnapshotId | None = None
+    tags: Mapping[str, str | None] = field(default_factory=dict)
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskView:
+    """A disk with its tags."""
+
+    disk: DiskRecord
+    tags: Mapping[str, str]
+
+
+def get_disk(scope: Scope, disk_id: DiskId) -> DiskRecord:
+    """One disk of the account, in any region; a writing transaction keeps others from changing it.
+
+    Raises:
+        DiskNotFoundError: the account has no such disk, or it is being deleted.
+    """
+    disk = scope.session.scalars(
+        select(DiskRecord)
+        .where(
+            DiskRecord.id == disk_id,
+            DiskRecord.account_id == scope.account_id,
+            DiskRecord.state != DiskState.DELETING,
+        )
+        .with_for_update()
+    ).one_or_none()
+    if disk is None:
+        raise DiskNotFoundError(disk_id)
+    return disk
+
+
+def list_disks(scope: Scope, wanted: DiskFilter, part: Slice) -> Page[DiskView]:
+    """The disks of the account in the region that match, newest first."""
+    query = select(DiskRecord).where(
+        DiskRecord.account_id == scope.account_id,
+        DiskRecord.region_id == scope.region_id,
+        DiskRecord.state != DiskState.DELETING,
+        *_match(wanted),
+    )
+    order = AgeOrder(created_at=DiskRecord.created_at, id=DiskRecord.id)
+    disks, total, has_more = fetch_slice(scope.session, query, order, part)
+    tags = list_tags(scope.session, ResourceType.DISK, [disk.id for disk in disks])
+    return Page(
+        items=tuple(DiskView(disk=disk, tags=tags[disk.id]) for disk in disks),
+        total_count=total,
+        next_key=PageKey(created_at=disks[-1].created_at, id=disks[-1].id) if has_more else None,
+    )
+
+
+def get_connection(scope: Scope, connection_id: ConnectionId) -> ConnectionRecord:
+    """A live connection of the account.
+
+    Raises:
+        ConnectionNotFoundError: there is none, or it was not renewed in time.
+    """
+    connection = scope.session.scalars(
+        select(ConnectionRecord)
+        .where(ConnectionRecord.id == connection_id, ConnectionRecord.account_id == scope.account_id)
+        .with_for_update()
+    ).one_or_none()
+    if connection is None or not is_live(scope, connection):
+        raise ConnectionNotFoundError(connection_id)
+    return connection
+
+
+def find_connection(scope: Scope, disk_id: DiskId) -> ConnectionRecord | None:
+    """The live connection to a disk, if there is one."""
+    connection = scope.session.scalars(
+        select(ConnectionRecord).where(
+            ConnectionRecord.disk_id == disk_id, ConnectionRecord.account_id == scope.account_id
+        )
+    ).one_or_none()
+    return connection if connection is not None and is_live(scope, connection) else None
+
+
+def is_live(scope: Scope, connection: ConnectionRecord) -> bool:
+    """Whether a connection still counts. One that ends later than any could was made under a wrong clock."""
+    remaining = connection.expires_at - scope.clock.now()
+    return remaining.total_seconds() > 0 and remaining <= 2 * scope.limits.connection
+
+
+def _match(wanted: DiskFilter) -> list[ColumnElement[bool]]:
+    plain = (
+        (DiskRecord.name, wanted.name),
+        (DiskRecord.state, wanted.state),
+        (DiskRecord.category, wanted.category),
+        (DiskRecord.role, wanted.role),
+        (DiskRecord.zone_id, wanted.zone_id),
+        (DiskRecord.source_snapshot_id, wanted.source_snapshot_id),
+    )
+    conditions: list[ColumnElement[bool]] = [column == value for column, value in plain if value is not None]
+    if wanted.disk_ids is not None:
+        conditions.append(DiskRecord.id.in_(wanted.disk_ids))
+    if wanted.created_from is not None:
+        conditions.append(DiskRecord.created_at >= wanted.created_from)
+    if wanted.created_to is not None:
+        conditions.append(DiskRecord.created_at <= wanted.created_to)
+    return conditions + has_tags(ResourceType.DISK, DiskRecord.id, wanted.tags)

@@ -1,0 +1,79 @@
+"""The tables of disks and of the connections to them."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from lamina.control.accounts.records import AccountRecord
+from lamina.control.disks.categories import DiskCategory, PerformanceLevel
+from lamina.control.disks.states import TRANSITIONS, DiskRole, DiskState
+from lamina.control.regions.records import RegionRecord, ZoneRecord
+from lamina.database import Record, one_of
+from lamina.ids import AccountId, ConnectionId, DiskId, RegionId, SnapshotId, TaskId, ZoneId
+from lamina.units import GIB
+
+
+class DiskRecord(Record):
+    """One disk.
+
+    Attributes:
+        role: system or data.
+        was_attached: it was imported or connected once, so it may hold something.
+        source_snapshot_id: what it was made from; constant for life, also when that snapshot is gone.
+        reset_snapshot_id: while it is rolled back, to which snapshot.
+        task_id: the task that made, is making, rolls back or deletes it; the latest one.
+    """
+
+    __tablename__ = "disks"
+    __table_args__ = (
+        CheckConstraint("length(name) <= 128", name="name_length"),
+        CheckConstraint("length(description) <= 256", name="description_length"),
+        CheckConstraint("size_gib > 0", name="size_positive"),
+        Index("ix_disks_account_created", "account_id", "region_id", "created_at", "id"),
+    )
+
+    id: Mapped[DiskId] = mapped_column(primary_key=True)
+    account_id: Mapped[AccountId] = mapped_column(ForeignKey(AccountRecord.id))
+    region_id: Mapped[RegionId] = mapped_column(ForeignKey(RegionRecord.id))
+    zone_id: Mapped[ZoneId] = mapped_column(ForeignKey(ZoneRecord.id))
+    name: Mapped[str | None]
+    description: Mapped[str | None]
+    role: Mapped[DiskRole] = mapped_column(one_of(DiskRole))
+    category: Mapped[DiskCategory] = mapped_column(one_of(DiskCategory))
+    performance_level: Mapped[PerformanceLevel | None] = mapped_column(one_of(PerformanceLevel))
+    size_gib: Mapped[int]
+    state: Mapped[DiskState] = mapped_column(one_of(DiskState))
+    was_attached: Mapped[bool]
+    source_snapshot_id: Mapped[SnapshotId | None] = mapped_column(index=True)
+    reset_snapshot_id: Mapped[SnapshotId | None]
+    task_id: Mapped[TaskId | None]
+    created_at: Mapped[datetime]
+    attached_at: Mapped[datetime | None]
+    detached_at: Mapped[datetime | None]
+
+    @property
+    def size_bytes(self) -> int:
+        """The size in bytes."""
+        return self.size_gib * GIB
+
+    def move_to(self, state: DiskState) -> None:
+        """Change the state; a change that the table of states does not have is a bug."""
+        assert state in TRANSITIONS[self.state], f"disk {self.id}: {self.state.value} to {state.value}"
+        self.state = state
+
+
+class ConnectionRecord(Record):
+    """A disk that is open for reading and writing through the service. At most one per disk.
+
+    Attributes:
+        expires_at: when it ends unless it is renewed.
+    """
+
+    __tablename__ = "connections"
+
+    id: Mapped[ConnectionId] = mapped_column(primary_key=True)
+    account_id: Mapped[AccountId] = mapped_column(ForeignKey(AccountRecord.id))
+    disk_id: Mapped[DiskId] = mapped_column(ForeignKey(DiskRecord.id), unique=True)
+    opened_at: Mapped[datetime]
+    expires_at: Mapped[datetime]

@@ -1,0 +1,80 @@
+"""Starting the tasks of disks; also for disks in a state that only a task ends, when that task is gone."""
+
+import logging
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from lamina.clock import Clock
+from lamina.control.disks.build import BUILD_DISK, BuildArguments
+from lamina.control.disks.empty import MAKE_EMPTY_DISK, EmptyArguments
+from lamina.control.disks.records import DiskRecord
+from lamina.control.disks.remove import REMOVE_DISK, RemoveDiskArguments
+from lamina.control.disks.roll_back import ROLL_BACK_DISK, RollBackArguments
+from lamina.control.disks.states import DiskState
+from lamina.control.installation import Installation
+from lamina.control.snapshots.records import SnapshotRecord
+from lamina.ids import TaskId
+from lamina.tasks.queue import enqueue, find_active
+from lamina.telemetry import get_logger, log
+
+_LOGGER: Final = get_logger(__name__)
+_UNSETTLED: Final = (DiskState.CREATING, DiskState.REINITING, DiskState.DELETING)
+
+
+def start_empty(session: Session, clock: Clock, disk: DiskRecord) -> TaskId:
+    """Have an empty disk made."""
+    arguments = EmptyArguments(disk_id=disk.id, size_bytes=disk.size_bytes)
+    return enqueue(session, clock, MAKE_EMPTY_DISK, arguments, key=disk.id)
+
+
+def start_build(session: Session, clock: Clock, disk: DiskRecord, snapshot: SnapshotRecord) -> TaskId:
+    """Have a disk made from a snapshot."""
+    arguments = BuildArguments(
+        account_id=disk.account_id,
+        region_id=snapshot.region_id,
+        disk_id=disk.id,
+        size_bytes=disk.size_bytes,
+        snapshot_id=snapshot.id,
+    )
+    return enqueue(session, clock, BUILD_DISK, arguments, key=disk.id)
+
+
+def start_roll_back(session: Session, clock: Clock, disk: DiskRecord, snapshot: SnapshotRecord) -> TaskId:
+    """Have a disk rolled back."""
+    arguments = RollBackArguments(
+        account_id=disk.account_id, region_id=snapshot.region_id, disk_id=disk.id, snapshot_id=snapshot.id
+    )
+    return enqueue(session, clock, ROLL_BACK_DISK, arguments, key=disk.id)
+
+
+def start_removal(session: Session, clock: Clock, disk: DiskRecord) -> TaskId:
+    """Have the bytes of a disk removed."""
+    return enqueue(session, clock, REMOVE_DISK, RemoveDiskArguments(disk_id=disk.id), key=disk.id)
+
+
+def restart_disks(plant: Installation) -> None:
+    """Give every stranded disk the task that its state needs."""
+    with plant.database.reading() as session:
+        unsettled = session.scalars(select(DiskRecord.id).where(DiskRecord.state.in_(_UNSETTLED))).all()
+    for disk_id in unsettled:
+        with plant.database.transaction() as session:
+            disk = session.get(DiskRecord, disk_id)
+            if disk is None or disk.state not in _UNSETTLED or find_active(session, disk_id) is not None:
+                continue
+            disk.task_id = _start(session, plant.clock, disk)
+        log(_LOGGER, logging.WARNING, "a stranded disk was taken up", disk_id=disk_id)
+
+
+def _start(session: Session, clock: Clock, disk: DiskRecord) -> TaskId:
+    if disk.state is DiskState.DELETING:
+        return start_removal(session, clock, disk)
+    source_id = disk.reset_snapshot_id if disk.state is DiskState.REINITING else disk.source_snapshot_id
+    if source_id is None:
+        return start_empty(session, clock, disk)
+    source = session.get(SnapshotRecord, source_id)
+    assert source is not None, "a snapshot is not deleted while it is being read"
+    if disk.state is DiskState.REINITING:
+        return start_roll_back(session, clock, disk, source)
+    return start_build(session, clock, disk, source)

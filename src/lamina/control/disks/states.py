@@ -1,0 +1,34 @@
+"""The states of a disk, as the ECS API names them, and which may follow which."""
+
+from enum import Enum
+from typing import Final
+
+
+class DiskState(Enum):
+    """Where a disk stands."""
+
+    CREATING = "Creating"  # its bytes are being made
+    AVAILABLE = "Available"
+    ATTACHING = "Attaching"
+    IN_USE = "In_use"
+    DETACHING = "Detaching"
+    REINITING = "ReIniting"  # its bytes are being replaced by a snapshot's
+    DELETING = "Deleting"  # accepted for deletion: never listed, and not found any more
+
+
+TRANSITIONS: Final[dict[DiskState, frozenset[DiskState]]] = {
+    DiskState.CREATING: frozenset({DiskState.AVAILABLE, DiskState.IN_USE, DiskState.DELETING}),
+    DiskState.AVAILABLE: frozenset({DiskState.ATTACHING, DiskState.REINITING, DiskState.DELETING}),
+    DiskState.ATTACHING: frozenset({DiskState.IN_USE, DiskState.AVAILABLE}),
+    DiskState.IN_USE: frozenset({DiskState.DETACHING, DiskState.REINITING, DiskState.AVAILABLE}),
+    DiskState.DETACHING: frozenset({DiskState.AVAILABLE, DiskState.IN_USE}),
+    DiskState.REINITING: frozenset({DiskState.AVAILABLE, DiskState.IN_USE, DiskState.REINITING}),
+    DiskState.DELETING: frozenset(),
+}
+
+
+class DiskRole(Enum):
+    """What a disk is to its instance."""
+
+    SYSTEM = "system"
+    DATA = "data"

@@ -1,0 +1,1 @@
+"""What was answered to a ClientToken, so that a repeated call makes nothing new."""

@@ -1,0 +1,155 @@
+"""One installation of the service: its folder, its key, its database, and what its tasks work with.
+
+DIR/lock                      held by the one service that runs on DIR
+DIR/root.key                  32 random bytes, from which every other secret at rest is derived
+DIR/lamina.sqlite             the metadata
+DIR/credentials.json          the first access key, for the command line
+DIR/disks/<disk id>/disk.raw  the bytes of a disk; its frozen clones in frozen/ beside it
+DIR/store/<region>/<account>  the repositories, unless a region has its store elsewhere
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from lamina.clock import Clock
+from lamina.control.disks.volumes import Volumes
+from lamina.control.repositories import Repositories
+from lamina.control.root_key import RootKey, Vault
+from lamina.control.scope import Limits, Scope
+from lamina.database import Database
+from lamina.failures import Refusal
+from lamina.ids import AccountId, RegionId
+from lamina.settings import Settings
+
+_KEY: Final = "root.key"
+_DATABASE: Final = "lamina.sqlite"
+_STORE: Final = "store"
+
+
+class InstallationBusyError(Refusal):
+    """Another service runs on the folder."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(
+            f"another lamina service is running on {directory}; stop it or choose another folder"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """What an installation consists of: the plant that tasks work with, and all that the API is built from.
+
+    Attributes:
+        directory: its folder.
+        database: its rows.
+        clock: its time, which a test installation may move.
+        settings: what the environment said.
+        limits: the quotas.
+        root_key: from which further secrets are derived.
+        vault: opens the secrets of access keys.
+        volumes: the bytes of its disks.
+        repositories: the data of its snapshots.
+    """
+
+    directory: Path
+    database: Database
+    clock: Clock
+    settings: Settings
+    limits: Limits
+    root_key: RootKey = field(repr=False)
+    vault: Vault = field(repr=False)
+    volumes: Volumes
+    repositories: Repositories
+
+    def scope(self, session: Session, account_id: AccountId, region_id: RegionId) -> Scope:
+        """What a verb needs to work for an account."""
+        return Scope(
+            session=session,
+            account_id=account_id,
+            region_id=region_id,
+            clock=self.clock,
+            limits=self.limits,
+        )
+
+
+@contextmanager
+def open_installation(
+    directory: Path, settings: Settings, clock: Clock, *, limits: Limits | None = None
+) -> Iterator[Installation]:
+    """Open the installation in a folder, and make an empty one if there is none. See also `first_start`.
+
+    Raises:
+        InstallationBusyError: another service runs on it.
+        Refusal: the folder cannot be used, or its root key is not one.
+        Fault: the database failed.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_locked(directory))
+        root_key = _open_key(directory)
+        volumes = Volumes(directory / "disks")
+        volumes.folder.mkdir(mode=0o700, exist_ok=True)
+        database = stack.enter_context(closing(_open_database(directory)))
+        yield Installation(
+            directory=directory,
+            database=database,
+            clock=clock,
+            settings=settings,
+            limits=limits or Limits(),
+            root_key=root_key,
+            vault=Vault(root_key),
+            volumes=volumes,
+            repositories=Repositories(database, root_key, settings, clock, directory),
+        )
+
+
+@contextmanager
+def open_metadata(directory: Path) -> Iterator[tuple[Database, Vault]]:
+    """The database and the vault of an installation that exists, also while its service runs.
+
+    Raises:
+        Refusal: there is no installation in the folder.
+        Fault: the database failed.
+    """
+    if not (directory / _DATABASE).exists():
+        raise Refusal(f"there is no installation in {directory}; `lamina serve` makes one")
+    vault = Vault(RootKey.load(directory / _KEY))
+    with closing(_open_database(directory)) as database:
+        yield database, vault
+
+
+def _open_database(directory: Path) -> Database:
+    path = directory / _DATABASE
+    path.touch(mode=0o600)  # SQLite would make it readable for others, and its journals like it
+    return Database.open(f"sqlite:///{path}")
+
+
+def _open_key(directory: Path) -> RootKey:
+    path = directory / _KEY
+    # a new key where there is data already would only hide that the old one is lost
+    if path.exists() or (directory / _DATABASE).exists() or (directory / _STORE).exists():
+        return RootKey.load(path)
+    return RootKey.create(path)
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise Refusal(f"{directory} cannot be used for an installation: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InstallationBusyError(directory) from error
+        yield
+    finally:
+        os.close(fd)

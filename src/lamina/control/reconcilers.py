@@ -1,0 +1,71 @@
+"""All reconcilers of the control plane, and how often they run."""
+
+import logging
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+from lamina.control.disks.start import restart_disks
+from lamina.control.disks.tidy import (
+    close_dead_connections,
+    forget_leftover_clones,
+    report_unknown_volumes,
+)
+from lamina.control.idempotency.replay import forget_outcomes
+from lamina.control.installation import Installation
+from lamina.control.snapshots.compare import compare_with_stores, list_places
+from lamina.control.snapshots.expire import expire_snapshots
+from lamina.control.snapshots.restart import restart_snapshots
+from lamina.engine.maintenance.sweep import sweep
+from lamina.failures import LaminaError
+from lamina.tasks.queue import forget_finished
+from lamina.tasks.reconcile import Reconciler
+from lamina.telemetry import get_logger, log, log_failure
+
+_LOGGER: Final = get_logger(__name__)
+_MINUTE: Final = 60.0
+_HOUR: Final = 60 * _MINUTE
+_KEEP_TASKS: Final = timedelta(days=30)
+
+
+def make_reconcilers(plant: Installation) -> tuple[Reconciler, ...]:
+    """What keeps an installation in order, in the order in which it runs at start."""
+    jobs = (
+        (10 * _MINUTE, restart_disks),
+        (10 * _MINUTE, restart_snapshots),
+        (5.0, close_dead_connections),
+        (_MINUTE, expire_snapshots),
+        (_HOUR, compare_with_stores),
+        (_HOUR, forget_leftover_clones),
+        (_HOUR, report_unknown_volumes),
+        (_HOUR, forget_old_rows),
+        (6 * _HOUR, sweep_repositories),
+    )
+    return tuple(
+        Reconciler(name=job.__name__, every_seconds=seconds, run=partial(job, plant)) for seconds, job in jobs
+    )
+
+
+def forget_old_rows(plant: Installation) -> None:
+    """Drop tasks that ended long ago, and answers to ClientTokens that are not valid any more."""
+    now = plant.clock.now()
+    with plant.database.transaction() as session:
+        forget_finished(session, before=now - _KEEP_TASKS)
+        forget_outcomes(session, before=now - plant.limits.idempotency)
+
+
+def sweep_repositories(plant: Installation) -> None:
+    """Remove from every repository what no snapshot reaches. A store that fails is logged; the others are swept."""
+    for account_id, region_id in list_places(plant):
+        facts: dict[str, object] = {"account_id": account_id, "region_id": region_id}
+        try:
+            repository = plant.repositories.find(account_id, region_id)
+            if repository is None:
+                continue
+            report = sweep(repository)
+        except LaminaError as failure:
+            log_failure(_LOGGER, "a repository could not be swept", failure, **facts)
+            continue
+        facts |= {"removed_bytes": report.removed_bytes, "waiting_bytes": report.waiting_bytes}
+        level = logging.CRITICAL if report.damage else logging.INFO
+        log(_LOGGER, level, "a repository was swept", **facts, damage=report.damage)

@@ -1,0 +1,153 @@
+"""Rebuild the rows from the object stores after the loss of the database (guarantee G2).
+
+What is needed: the installation's folder with `root.key`, and the stores. What comes back: accounts that have a
+repository, their snapshots with names, tags and retention, and the disks whose files are still in the folder.
+What cannot: access keys (except the first one, which `credentials.json` has) and disks without any snapshot.
+"""
+
+from dataclasses import dataclass
+
+from lamina.control.accounts.create import create_account
+from lamina.control.accounts.records import AccountRecord
+from lamina.control.disks.records import DiskRecord
+from lamina.control.disks.states import DiskState
+from lamina.control.installation import Installation
+from lamina.control.regions.queries import list_regions
+from lamina.control.regions.records import ZoneRecord
+from lamina.control.scope import Scope
+from lamina.control.snapshots.adopt import adopt_snapshot
+from lamina.control.snapshots.annotations import DiskFacts
+from lamina.control.snapshots.records import SnapshotRecord
+from lamina.engine.repository import Repository
+from lamina.ids import AccountId, DiskId, RegionId, SnapshotId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryReport:
+    """What came back, and what did not.
+
+    Attributes:
+        accounts: accounts that got their row back.
+        snapshots: snapshots that did.
+        disks: disks that did.
+        foreign_snapshots: snapshots that no service made; they stay in their repository.
+        unknown_disks: files of disks that no snapshot tells anything about; they stay where they are.
+    """
+
+    accounts: tuple[AccountId, ...]
+    snapshots: tuple[SnapshotId, ...]
+    disks: tuple[DiskId, ...]
+    foreign_snapshots: tuple[SnapshotId, ...]
+    unknown_disks: tuple[DiskId, ...]
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What one account has in one region."""
+
+    snapshots: list[SnapshotId]
+    foreign: list[SnapshotId]
+    disks: dict[DiskId, DiskFacts]  # as the latest snapshot of each tells
+
+
+def recover(installation: Installation) -> RecoveryReport:
+    """Add every row that the stores of the known regions can tell and that is not there. Runs again safely.
+
+    Raises:
+        Corruption: a manifest is damaged.
+        Fault: a store or the database failed.
+        Refusal: a store cannot be opened, or is not this installation's.
+    """
+    accounts: list[AccountId] = []
+    snapshots: list[SnapshotId] = []
+    foreign: list[SnapshotId] = []
+    disks: list[DiskId] = []
+    with installation.database.reading() as session:
+        regions = [region.id for region in list_regions(session)]
+    for region_id in regions:
+        for account_id in installation.repositories.list_accounts(region_id):
+            repository = installation.repositories.find(account_id, region_id)
+            if repository is None:
+                continue
+            if _ensure_account(installation, account_id):
+                accounts.append(account_id)
+            findings = _recover_snapshots(installation, repository, account_id, region_id)
+            snapshots += findings.snapshots
+            foreign += findings.foreign
+            disks += _recover_disks(installation, findings, account_id, region_id)
+    return RecoveryReport(
+        accounts=tuple(accounts),
+        snapshots=tuple(snapshots),
+        disks=tuple(disks),
+        foreign_snapshots=tuple(foreign),
+        unknown_disks=tuple(_list_unknown(installation)),
+    )
+
+
+def _ensure_account(installation: Installation, account_id: AccountId) -> bool:
+    with installation.database.transaction() as session:
+        if session.get(AccountRecord, account_id) is not None:
+            return False
+        create_account(session, installation.clock, name="recovered", account_id=account_id)
+        return True
+
+
+def _recover_snapshots(
+    installation: Installation, repository: Repository, account_id: AccountId, region_id: RegionId
+) -> _Findings:
+    findings = _Findings([], [], {})
+    manifests = [repository.read_manifest(snapshot_id) for snapshot_id in repository.list_snapshots()]
+    for manifest in sorted(manifests, key=lambda each: each.created_at):
+        with installation.database.transaction() as session:
+            if session.get(SnapshotRecord, manifest.snapshot_id) is not None:
+                continue
+            disk = adopt_snapshot(installation.scope(session, account_id, region_id), manifest)
+        if disk is None:
+            findings.foreign.append(manifest.snapshot_id)
+        else:
+            findings.snapshots.append(manifest.snapshot_id)
+            findings.disks[disk.id] = disk
+    return findings
+
+
+def _recover_disks(
+    installation: Installation, findings: _Findings, account_id: AccountId, region_id: RegionId
+) -> list[DiskId]:
+    recovered = []
+    for facts in findings.disks.values():
+        if not installation.volumes.raw_path(facts.id).exists():
+            continue  # it was deleted, or lay on a host that is gone; its snapshots make new disks
+        with installation.database.transaction() as session:
+            if session.get(DiskRecord, facts.id) is None:
+                _add_disk(installation.scope(session, account_id, region_id), facts)
+                recovered.append(facts.id)
+    return recovered
+
+
+def _add_disk(scope: Scope, facts: DiskFacts) -> None:
+    if scope.session.get(ZoneRecord, facts.zone_id) is None:
+        scope.session.add(ZoneRecord(id=facts.zone_id, region_id=scope.region_id, local_name=facts.zone_id))
+        scope.session.flush()
+    scope.session.add(
+        DiskRecord(
+            id=facts.id,
+            account_id=scope.account_id,
+            region_id=scope.region_id,
+            zone_id=facts.zone_id,
+            name=facts.name,
+            description=facts.description,
+            role=facts.role,
+            category=facts.category,
+            performance_level=facts.performance_level,
+            size_gib=facts.size_gib,
+            state=DiskState.AVAILABLE,
+            was_attached=True,  # there are snapshots of it
+            created_at=facts.created_at,
+        )
+    )
+    scope.session.flush()
+
+
+def _list_unknown(installation: Installation) -> list[DiskId]:
+    with installation.database.reading() as session:
+        return [each for each in installation.volumes.list_disks() if session.get(DiskRecord, each) is None]

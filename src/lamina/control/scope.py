@@ -1,0 +1,45 @@
+"""Within which every verb works: one session, one account, one region."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sqlalchemy.orm import Session
+
+from lamina.clock import Clock
+from lamina.ids import AccountId, RegionId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What an account may have. The defaults are those of the ECS API's quota pages.
+
+    Attributes:
+        manual_snapshots_per_disk: at this many, CreateSnapshot is refused.
+        tags_per_resource: at this many, further tags are refused.
+        connection: how long a connection to a disk lasts unless it is renewed.
+        idempotency: how long the answer to a ClientToken is remembered.
+    """
+
+    manual_snapshots_per_disk: int = 256
+    tags_per_resource: int = 20
+    connection: timedelta = timedelta(seconds=15)
+    idempotency: timedelta = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """The caller of a verb, as the verb sees it.
+
+    Attributes:
+        session: of the transaction that the caller opened and will commit.
+        account_id: who calls. Another account's resources do not exist for this one.
+        region_id: where the call was made; a resource is found by its id from any region of the account.
+        clock: the time.
+        limits: the quotas.
+    """
+
+    session: Session
+    account_id: AccountId
+    region_id: RegionId
+    clock: Clock
+    limits: Limits = field(default_factory=Limits)

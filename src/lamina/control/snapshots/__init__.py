@@ -1,0 +1,1 @@
+"""Snapshots: created, listed, held, expired, deleted."""

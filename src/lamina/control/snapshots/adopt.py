@@ -1,0 +1,57 @@
+"""Make the row of a snapshot from its manifest: after the loss of the database, or of its latest changes."""
+
+from datetime import datetime
+
+from lamina.control.scope import Scope
+from lamina.control.snapshots.annotations import DiskFacts, read_annotations
+from lamina.control.snapshots.records import SnapshotRecord
+from lamina.control.snapshots.states import SnapshotState
+from lamina.control.tags.put import put_tags
+from lamina.control.tags.records import ResourceType
+from lamina.engine.manifest import Manifest
+
+
+def describe_manifest(snapshot: SnapshotRecord, manifest: Manifest, now: datetime) -> None:
+    """Write into a row what the manifest measured."""
+    snapshot.used_bytes = manifest.used_bytes
+    snapshot.changed_bytes = manifest.changed_bytes
+    snapshot.stored_bytes = manifest.stored_bytes
+    snapshot.tracking = manifest.tracking or None
+    snapshot.modified_at = now
+
+
+def adopt_snapshot(scope: Scope, manifest: Manifest) -> DiskFacts | None:
+    """Add the row of a snapshot that the repository of the scope's account and region has.
+
+    Returns:
+        What is known of its disk; None if no service made the snapshot, so that nothing was added.
+
+    Raises:
+        Corruption: the manifest's annotations make no sense.
+    """
+    known = read_annotations(manifest.annotations)
+    if known is None:
+        return None
+    facts, disk = known
+    snapshot = SnapshotRecord(
+        id=manifest.snapshot_id,
+        account_id=scope.account_id,
+        region_id=scope.region_id,
+        name=manifest.name or None,
+        description=facts.description,
+        kind=facts.kind,
+        category=facts.category,
+        state=SnapshotState.ACCOMPLISHED,
+        disk_id=disk.id,
+        disk_size_gib=disk.size_gib,
+        disk_role=disk.role,
+        disk_name=disk.name,
+        retention_days=facts.retention_days,
+        expires_at=facts.expires_at,
+        created_at=facts.created_at,
+    )
+    describe_manifest(snapshot, manifest, scope.clock.now())
+    scope.session.add(snapshot)
+    scope.session.flush()
+    put_tags(scope, ResourceType.SNAPSHOT, snapshot.id, facts.tags)
+    return disk

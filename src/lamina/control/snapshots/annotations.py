@@ -1,0 +1,90 @@
+"""What a manifest says about its snapshot, so that the rows can be made again from the object store alone."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from lamina.control.disks.categories import DiskCategory, PerformanceLevel
+from lamina.control.disks.records import DiskRecord
+from lamina.control.disks.states import DiskRole
+from lamina.control.snapshots.records import SnapshotRecord
+from lamina.control.snapshots.states import SnapshotCategory, SnapshotKind
+from lamina.failures import Corruption
+from lamina.ids import AccountId, DiskId, RegionId, ZoneId
+
+_SNAPSHOT: Final = "lamina.snapshot"
+_DISK: Final = "lamina.disk"
+
+
+class SnapshotFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A snapshot's row as far as the manifest does not say it otherwise."""
+
+    account_id: AccountId
+    region_id: RegionId
+    description: str | None
+    kind: SnapshotKind
+    category: SnapshotCategory
+    retention_days: int | None
+    expires_at: datetime | None
+    created_at: datetime
+    tags: dict[str, str]
+
+
+class DiskFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The row of the disk that a snapshot was taken of, as it was then."""
+
+    id: DiskId
+    zone_id: ZoneId
+    name: str | None
+    description: str | None
+    role: DiskRole
+    category: DiskCategory
+    performance_level: PerformanceLevel | None
+    size_gib: int
+    created_at: datetime
+
+
+def annotate(snapshot: SnapshotRecord, disk: DiskRecord, tags: Mapping[str, str]) -> dict[str, str]:
+    """The annotations of the manifest of a snapshot."""
+    facts = SnapshotFacts(
+        account_id=snapshot.account_id,
+        region_id=snapshot.region_id,
+        description=snapshot.description,
+        kind=snapshot.kind,
+        category=snapshot.category,
+        retention_days=snapshot.retention_days,
+        expires_at=snapshot.expires_at,
+        created_at=snapshot.created_at,
+        tags=dict(tags),
+    )
+    source = DiskFacts(
+        id=disk.id,
+        zone_id=disk.zone_id,
+        name=disk.name,
+        description=disk.description,
+        role=disk.role,
+        category=disk.category,
+        performance_level=disk.performance_level,
+        size_gib=disk.size_gib,
+        created_at=disk.created_at,
+    )
+    return {_SNAPSHOT: msgspec.json.encode(facts).decode(), _DISK: msgspec.json.encode(source).decode()}
+
+
+def read_annotations(annotations: Mapping[str, str]) -> tuple[SnapshotFacts, DiskFacts] | None:
+    """What `annotate` wrote; None for a snapshot that was not made by a service.
+
+    Raises:
+        Corruption: the annotations are there and make no sense.
+    """
+    if _SNAPSHOT not in annotations or _DISK not in annotations:
+        return None
+    try:
+        return (
+            msgspec.json.decode(annotations[_SNAPSHOT], type=SnapshotFacts),
+            msgspec.json.decode(annotations[_DISK], type=DiskFacts),
+        )
+    except msgspec.MsgspecError as error:
+        raise Corruption(f"a manifest's annotations make no sense: {error}") from error

@@ -1,0 +1,92 @@
+"""Compare the rows of snapshots with what the repositories have, and mend either side without deleting data.
+
+A row without a manifest is marked, and unmarked when the manifest is there again: a store that is not connected
+looks the same as one that lost everything. A manifest without a row gets its row back. The order of looking
+matters, since captures and removals go on meanwhile: the store first, then the rows, then each finding again.
+"""
+
+import logging
+from typing import Final
+
+from sqlalchemy import select
+
+from lamina.control.accounts.records import AccountRecord
+from lamina.control.installation import Installation
+from lamina.control.regions.records import RegionRecord
+from lamina.control.snapshots.adopt import adopt_snapshot
+from lamina.control.snapshots.records import SnapshotRecord
+from lamina.control.snapshots.states import SnapshotState
+from lamina.engine.repository import Repository, SnapshotNotFoundError
+from lamina.failures import LaminaError
+from lamina.ids import AccountId, RegionId, SnapshotId
+from lamina.telemetry import get_logger, log, log_failure
+
+_LOGGER: Final = get_logger(__name__)
+
+
+def compare_with_stores(plant: Installation) -> None:
+    """Compare every account's snapshots in every region. A store that fails is logged; the others are compared."""
+    for account_id, region_id in list_places(plant):
+        try:
+            _compare(plant, account_id, region_id)
+        except LaminaError as failure:
+            facts = {"account_id": account_id, "region_id": region_id}
+            log_failure(_LOGGER, "snapshots could not be compared with their store", failure, **facts)
+
+
+def list_places(plant: Installation) -> list[tuple[AccountId, RegionId]]:
+    """Every account in every region: where repositories may be."""
+    with plant.database.reading() as session:
+        accounts = session.scalars(select(AccountRecord.id).order_by(AccountRecord.id)).all()
+        regions = session.scalars(select(RegionRecord.id).order_by(RegionRecord.id)).all()
+    return [(account_id, region_id) for region_id in regions for account_id in accounts]
+
+
+def _compare(plant: Installation, account_id: AccountId, region_id: RegionId) -> None:
+    repository = plant.repositories.find(account_id, region_id)
+    stored = frozenset(repository.list_snapshots()) if repository is not None else frozenset()
+    with plant.database.reading() as session:
+        known = {
+            snapshot.id: snapshot
+            for snapshot in session.scalars(
+                select(SnapshotRecord).where(
+                    SnapshotRecord.account_id == account_id, SnapshotRecord.region_id == region_id
+                )
+            )
+        }
+    for snapshot in known.values():
+        is_missing = snapshot.id not in stored
+        if snapshot.state is SnapshotState.ACCOMPLISHED and snapshot.is_data_missing != is_missing:
+            _mark(plant, repository, snapshot.id)
+    for snapshot_id in sorted(stored - known.keys()):
+        assert repository is not None, "what is stored is in a repository"
+        _adopt(plant, repository, (account_id, region_id), snapshot_id)
+
+
+def _mark(plant: Installation, repository: Repository | None, snapshot_id: SnapshotId) -> None:
+    is_missing = repository is None or repository.find_folder(snapshot_id) is None
+    with plant.database.transaction() as session:
+        snapshot = session.get(SnapshotRecord, snapshot_id)
+        if snapshot is None or snapshot.state is not SnapshotState.ACCOMPLISHED:
+            return  # it is being deleted, and then its data may well be missing
+        if snapshot.is_data_missing == is_missing:
+            return
+        snapshot.is_data_missing = is_missing
+    level = logging.CRITICAL if is_missing else logging.INFO
+    event = "the data of a snapshot is missing" if is_missing else "the data of a snapshot is there again"
+    log(_LOGGER, level, event, snapshot_id=snapshot_id)
+
+
+def _adopt(
+    plant: Installation, repository: Repository, place: tuple[AccountId, RegionId], snapshot_id: SnapshotId
+) -> None:
+    try:
+        manifest = repository.read_manifest(snapshot_id)
+    except SnapshotNotFoundError:
+        return  # it was deleted since we listed it, and that is why it has no row
+    with plant.database.transaction() as session:
+        if session.get(SnapshotRecord, snapshot_id) is not None:
+            return
+        disk = adopt_snapshot(plant.scope(session, *place), manifest)
+    event = "a snapshot without a row got it back" if disk is not None else "a snapshot is not the service's"
+    log(_LOGGER, logging.WARNING, event, snapshot_id=snapshot_id)

@@ -1,0 +1,112 @@
+"""Create a snapshot of one disk."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import func, select
+
+from lamina.control.disks.errors import DiskCategoryError, DiskStateError, NeverAttachedError
+from lamina.control.disks.queries import get_disk
+from lamina.control.disks.records import DiskRecord
+from lamina.control.disks.states import DiskState
+from lamina.control.scope import Scope
+from lamina.control.snapshots.capture import CAPTURE_SNAPSHOT, CaptureArguments
+from lamina.control.snapshots.errors import SnapshotInProgressError, SnapshotQuotaError
+from lamina.control.snapshots.queries import find_unfinished
+from lamina.control.snapshots.records import SnapshotRecord
+from lamina.control.snapshots.states import SnapshotCategory, SnapshotKind, SnapshotState
+from lamina.control.tags.put import put_tags
+from lamina.control.tags.records import ResourceType
+from lamina.ids import DiskId, mint_snapshot_id
+from lamina.tasks.queue import enqueue
+
+_ALLOWED: Final = (DiskState.IN_USE, DiskState.AVAILABLE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSnapshot:
+    """A snapshot to be. Names and descriptions were checked by whoever asks.
+
+    Attributes:
+        disk_id: of which disk.
+        retention_days: how long it is kept; None is for ever.
+        kind: who asks.
+        tags: key to value.
+    """
+
+    disk_id: DiskId
+    name: str | None = None
+    description: str | None = None
+    retention_days: int | None = None
+    kind: SnapshotKind = SnapshotKind.USER
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def create_snapshot(scope: Scope, new: NewSnapshot) -> SnapshotRecord:
+    """Start a snapshot; it is `progressing`, and `accomplished` or `failed` when its task has ended.
+
+    Raises:
+        DiskNotFoundError: the account has no such disk.
+        DiskCategoryError: such disks have no snapshots.
+        DiskStateError: the disk is neither `In_use` nor `Available`.
+        NeverAttachedError: it is `Available` and was never attached, so nothing can have been written to it.
+        SnapshotInProgressError: another snapshot of it is being created.
+        SnapshotQuotaError: it has as many manual snapshots as it may have.
+        TagKeyError, TagValueError, TagQuotaError: the tags break the rules.
+    """
+    disk = get_disk(scope, new.disk_id)
+    _check(scope, disk, new.kind)
+    now = scope.clock.now()
+    snapshot = SnapshotRecord(
+        id=mint_snapshot_id(),
+        account_id=scope.account_id,
+        region_id=disk.region_id,
+        name=new.name,
+        description=new.description,
+        kind=new.kind,
+        category=SnapshotCategory.STANDARD,
+        state=SnapshotState.PROGRESSING,
+        disk_id=disk.id,
+        disk_size_gib=disk.size_gib,
+        disk_role=disk.role,
+        disk_name=disk.name,
+        retention_days=new.retention_days,
+        expires_at=None if new.retention_days is None else now + timedelta(days=new.retention_days),
+        created_at=now,
+        modified_at=now,
+    )
+    scope.session.add(snapshot)
+    scope.session.flush()
+    put_tags(scope, ResourceType.SNAPSHOT, snapshot.id, new.tags)
+    arguments = CaptureArguments(
+        account_id=scope.account_id, region_id=disk.region_id, disk_id=disk.id, snapshot_id=snapshot.id
+    )
+    snapshot.task_id = enqueue(scope.session, scope.clock, CAPTURE_SNAPSHOT, arguments, key=disk.id)
+    return snapshot
+
+
+def _check(scope: Scope, disk: DiskRecord, kind: SnapshotKind) -> None:
+    if not disk.category.supports_snapshots:
+        raise DiskCategoryError(disk.category.value)
+    if disk.state not in _ALLOWED:
+        raise DiskStateError(disk.id, disk.state, _ALLOWED)
+    if disk.state is DiskState.AVAILABLE and not disk.was_attached:
+        raise NeverAttachedError(disk.id)
+    unfinished = find_unfinished(scope, disk.id)
+    if unfinished is not None:
+        raise SnapshotInProgressError(disk.id, unfinished.id)
+    maximum = scope.limits.manual_snapshots_per_disk
+    if kind is SnapshotKind.USER and _count_manual(scope, disk.id) >= maximum:
+        raise SnapshotQuotaError(disk.id, maximum)
+
+
+def _count_manual(scope: Scope, disk_id: DiskId) -> int:
+    query = select(func.count()).where(
+        SnapshotRecord.account_id == scope.account_id,
+        SnapshotRecord.disk_id == disk_id,
+        SnapshotRecord.kind == SnapshotKind.USER,
+        SnapshotRecord.state != SnapshotState.DELETING,
+    )
+    return scope.session.scalar(query) or 0

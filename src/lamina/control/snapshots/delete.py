@@ -1,0 +1,71 @@
+"""Delete a snapshot, or cancel one that is being created."""
+
+from sqlalchemy import select
+
+from lamina.control.disks.records import DiskRecord
+from lamina.control.disks.states import DiskState
+from lamina.control.scope import Scope
+from lamina.control.snapshots.errors import (
+    SnapshotBusyError,
+    SnapshotHeldByDiskError,
+    SnapshotHeldByImageError,
+)
+from lamina.control.snapshots.holds import list_holders
+from lamina.control.snapshots.queries import get_snapshot
+from lamina.control.snapshots.records import SnapshotRecord
+from lamina.control.snapshots.remove import start_removal
+from lamina.control.snapshots.states import HolderKind, SnapshotState
+from lamina.ids import SnapshotId
+from lamina.tasks.queue import request_cancel
+
+
+def delete_snapshot(scope: Scope, snapshot_id: SnapshotId, *, force: bool = False) -> None:
+    """Delete a snapshot: it is gone for the account at once, and its data soon.
+
+    One that is being created is cancelled. Images hold a snapshot against any force; disks that were made from
+    it only without. Images are named first, since force cannot help there.
+
+    Raises:
+        SnapshotNotFoundError: the account has no such snapshot.
+        SnapshotHeldByImageError: images use it.
+        SnapshotHeldByDiskError: disks were made from it, and there is no `force`.
+        SnapshotBusyError: a disk is being made from it or rolled back to it at this moment.
+    """
+    snapshot = get_snapshot(scope, snapshot_id)
+    images = list_holders(scope.session, snapshot_id, HolderKind.IMAGE)
+    if images:
+        raise SnapshotHeldByImageError(snapshot_id, images)
+    disks = list_holders(scope.session, snapshot_id, HolderKind.DISK)
+    if disks and not force:
+        raise SnapshotHeldByDiskError(snapshot_id, disks)
+    readers = _list_readers(scope, snapshot_id)
+    if readers:
+        raise SnapshotBusyError(snapshot_id, readers)
+    if snapshot.state is SnapshotState.PROGRESSING:
+        _cancel(scope, snapshot)
+    else:
+        snapshot.move_to(SnapshotState.DELETING)
+        start_removal(scope.session, scope.clock, snapshot)
+
+
+def _list_readers(scope: Scope, snapshot_id: SnapshotId) -> list[str]:
+    """Disks whose bytes are being made from the snapshot."""
+    creating = select(DiskRecord.id).where(
+        DiskRecord.account_id == scope.account_id,
+        DiskRecord.state == DiskState.CREATING,
+        DiskRecord.source_snapshot_id == snapshot_id,
+    )
+    resetting = select(DiskRecord.id).where(
+        DiskRecord.account_id == scope.account_id,
+        DiskRecord.state == DiskState.REINITING,
+        DiskRecord.reset_snapshot_id == snapshot_id,
+    )
+    return sorted({*scope.session.scalars(creating), *scope.session.scalars(resetting)})
+
+
+def _cancel(scope: Scope, snapshot: SnapshotRecord) -> None:
+    """Stop the capture; when it has undone itself it drops the row, and if it came too late it starts the removal."""
+    snapshot.move_to(SnapshotState.DELETING)
+    is_active = snapshot.task_id is not None and request_cancel(scope.session, snapshot.task_id)
+    if not is_active:
+        start_removal(scope.session, scope.clock, snapshot)

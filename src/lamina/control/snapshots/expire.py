@@ -1,0 +1,43 @@
+"""Delete snapshots whose retention has ended."""
+
+import logging
+from typing import Final
+
+from sqlalchemy import select
+
+from lamina.control.installation import Installation
+from lamina.control.snapshots.delete import delete_snapshot
+from lamina.control.snapshots.errors import SnapshotNotFoundError
+from lamina.control.snapshots.records import SnapshotRecord
+from lamina.control.snapshots.states import SnapshotState
+from lamina.failures import Refusal
+from lamina.telemetry import get_logger, log
+
+_LOGGER: Final = get_logger(__name__)
+
+
+def expire_snapshots(plant: Installation) -> None:
+    """Start the deletion of every snapshot whose time is over; one that is in use stays until it is not."""
+    with plant.database.reading() as session:
+        due = session.execute(
+            select(SnapshotRecord.id, SnapshotRecord.account_id, SnapshotRecord.region_id).where(
+                SnapshotRecord.expires_at <= plant.clock.now(),
+                SnapshotRecord.state.in_((SnapshotState.ACCOMPLISHED, SnapshotState.FAILED)),
+            )
+        ).all()
+    for snapshot_id, account_id, region_id in due:
+        try:
+            with plant.database.transaction() as session:
+                delete_snapshot(plant.scope(session, account_id, region_id), snapshot_id)
+        except SnapshotNotFoundError:
+            continue  # its owner deleted it meanwhile
+        except Refusal as refusal:
+            log(
+                _LOGGER,
+                logging.DEBUG,
+                "an expired snapshot stays",
+                snapshot_id=snapshot_id,
+                reason=str(refusal),
+            )
+        else:
+            log(_LOGGER, logging.INFO, "a snapshot expired", snapshot_id=snapshot_id)

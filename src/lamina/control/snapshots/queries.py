@@ -1,0 +1,221 @@
+"""Looking snapshots up. A snapshot that is being deleted is not found."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, or_, select
+
+from lamina.clock import Clock
+from lamina.control.disks.states import DiskRole
+from lamina.control.paging import AgeOrder, Page, PageKey, Slice, fetch_slice
+from lamina.control.scope import Scope
+from lamina.control.snapshots.errors import (
+    SnapshotDataMissingError,
+    SnapshotNotFoundError,
+    SnapshotNotReadyError,
+)
+from lamina.control.snapshots.holds import list_usages
+from lamina.control.snapshots.records import HoldRecord, SnapshotRecord
+from lamina.control.snapshots.states import (
+    HolderKind,
+    SnapshotCategory,
+    SnapshotKind,
+    SnapshotState,
+    SnapshotUsage,
+)
+from lamina.control.tags.queries import has_tags, list_tags
+from lamina.control.tags.records import ResourceType
+from lamina.ids import DiskId, SnapshotId
+from lamina.tasks.records import TaskRecord
+from lamina.tasks.states import ACTIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotFilter:
+    """Which snapshots of the scope's account and region are wanted; what is None does not matter.
+
+    Attributes:
+        snapshot_ids: only these; an empty list matches nothing.
+        disk_id: taken of this disk, which may be gone. For a chain's id see `chain.find_disk_of_chain`.
+        tags: key to value; None as a value matches any.
+        created_from: not before this instant.
+        created_to: not after this instant.
+    """
+
+    snapshot_ids: Sequence[SnapshotId] | None = None
+    disk_id: DiskId | None = None
+    name: str | None = None
+    state: SnapshotState | None = None
+    kind: SnapshotKind | None = None
+    category: SnapshotCategory | None = None
+    usage: SnapshotUsage | None = None
+    disk_role: DiskRole | None = None
+    tags: Mapping[str, str | None] = field(default_factory=dict)
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotView:
+    """A snapshot with what is kept elsewhere about it.
+
+    Attributes:
+        snapshot: its row.
+        usage: what was made from it.
+        tags: its tags.
+        progress_percent: how much of its data is copied, as measured; 100 only when it is accomplished.
+        remaining_seconds: how long the rest takes at the speed so far; None when that is not known.
+    """
+
+    snapshot: SnapshotRecord
+    usage: SnapshotUsage
+    tags: Mapping[str, str]
+    progress_percent: int
+    remaining_seconds: int | None
+
+
+def get_snapshot(scope: Scope, snapshot_id: SnapshotId) -> SnapshotRecord:
+    """One snapshot of the account, in any region.
+
+    Raises:
+        SnapshotNotFoundError: the account has no such snapshot, or it is being deleted.
+    """
+    snapshot = scope.session.scalars(
+        select(SnapshotRecord)
+        .where(
+            SnapshotRecord.id == snapshot_id,
+            SnapshotRecord.account_id == scope.account_id,
+            SnapshotRecord.state != SnapshotState.DELETING,
+        )
+        .with_for_update()
+    ).one_or_none()
+    if snapshot is None:
+        raise SnapshotNotFoundError(snapshot_id)
+    return snapshot
+
+
+def require_ready(snapshot: SnapshotRecord) -> None:
+    """Let only a snapshot pass whose data can be read.
+
+    Raises:
+        SnapshotNotReadyError: it is not accomplished.
+        SnapshotDataMissingError: the object store does not have it.
+    """
+    if snapshot.state is not SnapshotState.ACCOMPLISHED:
+        raise SnapshotNotReadyError(snapshot.id, snapshot.state)
+    if snapshot.is_data_missing:
+        raise SnapshotDataMissingError(snapshot.id)
+
+
+def find_unfinished(scope: Scope, disk_id: DiskId) -> SnapshotRecord | None:
+    """The snapshot of a disk that is being created, or whose creation is being cancelled."""
+    return scope.session.scalars(
+        select(SnapshotRecord)
+        .outerjoin(TaskRecord, TaskRecord.id == SnapshotRecord.task_id)
+        .where(
+            SnapshotRecord.account_id == scope.account_id,
+            SnapshotRecord.disk_id == disk_id,
+            or_(
+                SnapshotRecord.state == SnapshotState.PROGRESSING,
+                and_(TaskRecord.key == disk_id, TaskRecord.state.in_(ACTIVE)),
+            ),
+        )
+    ).first()
+
+
+def list_snapshots(scope: Scope, wanted: SnapshotFilter, part: Slice) -> Page[SnapshotView]:
+    """The snapshots of the account in the region that match, newest first."""
+    query = select(SnapshotRecord).where(
+        SnapshotRecord.account_id == scope.account_id,
+        SnapshotRecord.region_id == scope.region_id,
+        SnapshotRecord.state != SnapshotState.DELETING,
+        *_match(wanted),
+    )
+    order = AgeOrder(created_at=SnapshotRecord.created_at, id=SnapshotRecord.id)
+    snapshots, total, has_more = fetch_slice(scope.session, query, order, part)
+    return Page(
+        items=_view(scope, snapshots),
+        total_count=total,
+        next_key=PageKey(created_at=snapshots[-1].created_at, id=snapshots[-1].id) if has_more else None,
+    )
+
+
+def _view(scope: Scope, snapshots: Sequence[SnapshotRecord]) -> tuple[SnapshotView, ...]:
+    ids = [snapshot.id for snapshot in snapshots]
+    usages = list_usages(scope.session, ids)
+    tags = list_tags(scope.session, ResourceType.SNAPSHOT, ids)
+    running = [each.task_id for each in snapshots if each.state is SnapshotState.PROGRESSING]
+    tasks = {
+        task.id: task for task in scope.session.scalars(select(TaskRecord).where(TaskRecord.id.in_(running)))
+    }
+    views = []
+    for snapshot in snapshots:
+        task = tasks.get(snapshot.task_id) if snapshot.task_id is not None else None
+        percent, remaining = measure_progress(snapshot.state, task, scope.clock)
+        views.append(
+            SnapshotView(
+                snapshot=snapshot,
+                usage=usages[snapshot.id],
+                tags=tags[snapshot.id],
+                progress_percent=percent,
+                remaining_seconds=remaining,
+            )
+        )
+    return tuple(views)
+
+
+def measure_progress(state: SnapshotState, task: TaskRecord | None, clock: Clock) -> tuple[int, int | None]:
+    """How far a snapshot is in percent, and how many seconds the rest takes at the speed so far."""
+    if state is SnapshotState.ACCOMPLISHED:
+        return 100, 0
+    if task is None or task.started_at is None or task.progress_known == 0:
+        return 0, None
+    done, known = task.progress_done, task.progress_known
+    percent = min(99, done * 100 // known)
+    elapsed = (clock.now() - task.started_at).total_seconds()
+    if done == 0 or elapsed <= 0:
+        return percent, None
+    return percent, round(elapsed * (known - done) / done)
+
+
+def _match(wanted: SnapshotFilter) -> list[ColumnElement[bool]]:
+    plain = (
+        (SnapshotRecord.disk_id, wanted.disk_id),
+        (SnapshotRecord.name, wanted.name),
+        (SnapshotRecord.state, wanted.state),
+        (SnapshotRecord.kind, wanted.kind),
+        (SnapshotRecord.category, wanted.category),
+        (SnapshotRecord.disk_role, wanted.disk_role),
+    )
+    conditions: list[ColumnElement[bool]] = [column == value for column, value in plain if value is not None]
+    if wanted.snapshot_ids is not None:
+        conditions.append(SnapshotRecord.id.in_(wanted.snapshot_ids))
+    if wanted.created_from is not None:
+        conditions.append(SnapshotRecord.created_at >= wanted.created_from)
+    if wanted.created_to is not None:
+        conditions.append(SnapshotRecord.created_at <= wanted.created_to)
+    if wanted.usage is not None:
+        conditions += _has_usage(wanted.usage)
+    return conditions + has_tags(ResourceType.SNAPSHOT, SnapshotRecord.id, wanted.tags)
+
+
+def _has_usage(usage: SnapshotUsage) -> list[ColumnElement[bool]]:
+    image, disk = _is_held(HolderKind.IMAGE), _is_held(HolderKind.DISK)
+    match usage:
+        case SnapshotUsage.NONE:
+            return [~image, ~disk]
+        case SnapshotUsage.IMAGE:
+            return [image, ~disk]
+        case SnapshotUsage.DISK:
+            return [~image, disk]
+        case SnapshotUsage.IMAGE_DISK:
+            return [image, disk]
+
+
+def _is_held(kind: HolderKind) -> ColumnElement[bool]:
+    return (
+        select(HoldRecord.snapshot_id)
+        .where(HoldRecord.snapshot_id == SnapshotRecord.id, HoldRecord.holder_kind == kind)
+        .exists()
+    )

@@ -1,0 +1,60 @@
+"""Snapshots in a state that only a task ends, without such a task: settle them by what the store has."""
+
+import logging
+from typing import Final
+
+from sqlalchemy import select
+
+from lamina.control.installation import Installation
+from lamina.control.snapshots.adopt import describe_manifest
+from lamina.control.snapshots.records import SnapshotRecord
+from lamina.control.snapshots.remove import start_removal
+from lamina.control.snapshots.states import SnapshotState
+from lamina.engine.manifest import Manifest
+from lamina.engine.repository import SnapshotNotFoundError
+from lamina.tasks.queue import is_active
+from lamina.telemetry import get_logger, log
+
+_LOGGER: Final = get_logger(__name__)
+_UNSETTLED: Final = (SnapshotState.PROGRESSING, SnapshotState.DELETING)
+
+
+def restart_snapshots(plant: Installation) -> None:
+    """Settle captures that nobody works on, and go on with removals that nobody works on.
+
+    Raises:
+        Fault: a store failed.
+    """
+    with plant.database.reading() as session:
+        unsettled = session.scalars(select(SnapshotRecord).where(SnapshotRecord.state.in_(_UNSETTLED))).all()
+        stranded = [each for each in unsettled if not is_active(session, each.task_id)]
+    for snapshot in stranded:
+        manifest = _find_manifest(plant, snapshot) if snapshot.state is SnapshotState.PROGRESSING else None
+        _restart(plant, snapshot, manifest)
+        log(_LOGGER, logging.WARNING, "a stranded snapshot was taken up", snapshot_id=snapshot.id)
+
+
+def _restart(plant: Installation, seen: SnapshotRecord, manifest: Manifest | None) -> None:
+    with plant.database.transaction() as session:
+        snapshot = session.get(SnapshotRecord, seen.id)
+        if snapshot is None or snapshot.state is not seen.state or is_active(session, snapshot.task_id):
+            return
+        if snapshot.state is SnapshotState.DELETING:
+            start_removal(session, plant.clock, snapshot)
+        elif manifest is not None:
+            describe_manifest(snapshot, manifest, plant.clock.now())
+            snapshot.move_to(SnapshotState.ACCOMPLISHED)
+        else:
+            snapshot.failure = "its task ended without telling how, and the store has no data of it"
+            snapshot.modified_at = plant.clock.now()
+            snapshot.move_to(SnapshotState.FAILED)
+
+
+def _find_manifest(plant: Installation, snapshot: SnapshotRecord) -> Manifest | None:
+    repository = plant.repositories.find(snapshot.account_id, snapshot.region_id)
+    if repository is None:
+        return None
+    try:
+        return repository.read_manifest(snapshot.id)
+    except SnapshotNotFoundError:
+        return None

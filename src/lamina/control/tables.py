@@ -1,0 +1,26 @@
+"""All tables, for whoever needs the whole schema: importing this module makes them known to the metadata."""
+
+from typing import Final
+
+from lamina.control.accounts.records import AccessKeyRecord, AccountRecord
+from lamina.control.disks.records import ConnectionRecord, DiskRecord
+from lamina.control.idempotency.records import TokenRecord
+from lamina.control.regions.records import RegionRecord, ZoneRecord
+from lamina.control.snapshots.records import HoldRecord, SnapshotRecord
+from lamina.control.tags.records import TagRecord
+from lamina.database import Record
+from lamina.tasks.records import TaskRecord
+
+TABLES: Final[tuple[type[Record], ...]] = (
+    AccountRecord,
+    AccessKeyRecord,
+    RegionRecord,
+    ZoneRecord,
+    DiskRecord,
+    ConnectionRecord,
+    SnapshotRecord,
+    HoldRecord,
+    TagRecord,
+    TokenRecord,
+    TaskRecord,
+)

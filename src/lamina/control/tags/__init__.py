@@ -1,0 +1,1 @@
+"""Tags: keys and values on resources of any kind."""

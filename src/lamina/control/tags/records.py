@@ -1,0 +1,31 @@
+"""The table of tags."""
+
+from enum import Enum
+
+from sqlalchemy import CheckConstraint, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from lamina.database import Record, one_of
+
+
+class ResourceType(Enum):
+    """Kinds of resources that carry tags, as the API names them."""
+
+    DISK = "disk"
+    SNAPSHOT = "snapshot"
+
+
+class TagRecord(Record):
+    """One tag of one resource. The resource's room sees to it that the account owns the resource."""
+
+    __tablename__ = "tags"
+    __table_args__ = (
+        CheckConstraint("length(key) BETWEEN 1 AND 128", name="key_length"),
+        CheckConstraint("length(value) <= 128", name="value_length"),
+        Index("ix_tags_key_value", "resource_type", "key", "value"),
+    )
+
+    resource_type: Mapped[ResourceType] = mapped_column(one_of(ResourceType), primary_key=True)
+    resource_id: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]

@@ -1,0 +1,28 @@
+"""The API of an installation, as an ASGI application. Runs inside `all_in_one`."""
+
+from lamina.api.asgi import ApiApp
+from lamina.api.call import Services
+from lamina.api.nonces import NonceStore
+from lamina.api.rate_limit import RateLimiter
+from lamina.api.server import Pipeline
+from lamina.clock import SystemClock
+from lamina.control.first_start import DEFAULT_REGION
+from lamina.control.installation import Installation
+
+
+def make_app(installation: Installation) -> ApiApp:
+    """What answers the calls to an installation."""
+    wall_clock = SystemClock()
+    services = Services(
+        database=installation.database,
+        vault=installation.vault,
+        volumes=installation.volumes,
+        clock=installation.clock,
+        wall_clock=wall_clock,
+        limits=installation.limits,
+        region_id=DEFAULT_REGION.id,
+        nonces=NonceStore(wall_clock, installation.directory / "nonces"),
+        limiter=RateLimiter(wall_clock),
+        paging_key=installation.root_key.derive("paging"),
+    )
+    return ApiApp(Pipeline(services).answer)

@@ -1,0 +1,261 @@
+"""Leases: who may work on a task, for how long, and what keeps an owner that lost its lease from writing.
+
+Claiming a task raises its fence by one. Every later write names the fence, in one statement:
+`UPDATE tasks … WHERE id = ? AND fence = ? AND state = 'running' RETURNING is_cancel_requested`. No row means
+that the lease is lost. So a wrong clock can cost time, when two owners work on one task, but never a result.
+"""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, TypedDict
+
+import msgspec
+from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy.orm import Session
+
+from lamina.clock import Clock
+from lamina.database import Database, announce
+from lamina.ids import TaskId
+from lamina.tasks.errors import LeaseLostError
+from lamina.tasks.outcome import Checkpoints, Failure
+from lamina.tasks.owner import Owner
+from lamina.tasks.records import TASKS_TOPIC, TaskRecord
+from lamina.tasks.states import TaskState
+
+LEASE: Final = timedelta(seconds=15)
+HEARTBEAT_SECONDS: Final = 1.0  # 1 ms of the database per task and second, and cancellation is felt at once
+_BACKOFF_MAX_SECONDS: Final = 60
+# No owner writes an instant further ahead than this, unless its clock was ahead of ours.
+_PLAUSIBLE: Final = timedelta(seconds=2 * _BACKOFF_MAX_SECONDS)
+
+
+class _Changes(TypedDict, total=False):
+    """Columns that a fenced write may set."""
+
+    state: TaskState
+    run_at: datetime | None
+    owner: str | None
+    lease_until: datetime | None
+    attempt: int
+    is_undoing: bool
+    steps_done: int
+    checkpoint: str
+    progress_done: int
+    progress_known: int
+    failure: str | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right to work on one task, until somebody else takes it.
+
+    Attributes:
+        task_id: the task.
+        fence: this owner's number.
+        database: where the task's row is.
+        clock: for the ends of leases and pauses.
+    """
+
+    task_id: TaskId
+    fence: int
+    database: Database
+    clock: Clock
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A writing session for this owner; it also renews the lease.
+
+        Raises:
+            LeaseLostError: another owner has the task; nothing was written.
+        """
+        with self.database.transaction() as session:
+            self._write(session, {"lease_until": self.clock.now() + LEASE})
+            yield session
+
+    def renew(self, session: Session, done: int, known: int) -> bool:
+        """Stay the owner and store progress; answers whether somebody asked for the task to be cancelled.
+
+        Raises:
+            LeaseLostError: another owner has the task.
+        """
+        return self._write(
+            session,
+            {"lease_until": self.clock.now() + LEASE, "progress_done": done, "progress_known": known},
+        )
+
+    def write_checkpoint(self, session: Session, text: str) -> None:
+        """Store all checkpoints of the task."""
+        self._write(session, {"checkpoint": text})
+
+    def finish_step(self, session: Session, steps_done: int) -> bool:
+        """So many steps are finished (fewer each time while undoing); answers whether to cancel."""
+        return self._write(session, {"steps_done": steps_done, "attempt": 1})
+
+    def start_undoing(self, session: Session, steps: int, failure: Failure) -> None:
+        """From now on, whoever owns the task undoes its first `steps` steps, the last one first."""
+        changes = _Changes(is_undoing=True, steps_done=steps, failure=_encode(failure), attempt=1)
+        self._write(session, changes)
+
+    def retry_later(self, session: Session, attempt: int, failure: Failure | None) -> None:
+        """Give the task back, to be tried again after a pause; None leaves the recorded failure as it is."""
+        changes = _Changes(run_at=self.clock.now() + backoff(attempt))
+        if failure is not None:
+            changes["failure"] = _encode(failure)
+        self._give_back(session, changes)
+
+    def give_back(self, session: Session, attempt: int) -> None:
+        """Give the task back unharmed: this attempt does not count."""
+        self._give_back(session, _Changes(run_at=None, attempt=attempt - 1))
+
+    def end(self, session: Session, state: TaskState, failure: Failure | None) -> None:
+        """The task is over."""
+        changes = _Changes(state=state, owner=None, lease_until=None, finished_at=self.clock.now())
+        if failure is not None:
+            changes["failure"] = _encode(failure)
+        self._write(session, changes)
+
+    def _give_back(self, session: Session, changes: _Changes) -> None:
+        self._write(session, {**changes, "state": TaskState.QUEUED, "owner": None, "lease_until": None})
+        announce(session, TASKS_TOPIC)
+
+    def _write(self, session: Session, changes: _Changes) -> bool:
+        cancel = session.scalar(
+            update(TaskRecord)
+            .where(
+                TaskRecord.id == self.task_id,
+                TaskRecord.fence == self.fence,
+                TaskRecord.state == TaskState.RUNNING,
+            )
+            .values(**changes)
+            .returning(TaskRecord.is_cancel_requested)
+            .execution_options(synchronize_session=False)
+        )
+        if cancel is None:
+            raise LeaseLostError(f"another owner has task {self.task_id}")
+        return cancel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A task that was just claimed.
+
+    Attributes:
+        lease: the right to work on it.
+        kind: the name of its kind.
+        arguments: JSON of its arguments.
+        attempt: how often the current step was started, this time included.
+        steps_done: where it continues.
+        is_undoing: whether its steps are being undone.
+        is_cancel_requested: whether it should stop.
+        failure: why it is being undone, or what ended the last attempt.
+        checkpoints: what its steps saved.
+    """
+
+    lease: Lease
+    kind: str
+    arguments: str
+    attempt: int
+    steps_done: int
+    is_undoing: bool
+    is_cancel_requested: bool
+    failure: Failure | None
+    checkpoints: Checkpoints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimant:
+    """Who asks for work.
+
+    Attributes:
+        owner: this process.
+        kinds: names of the kinds it can carry out; others are left to newer or other processes.
+    """
+
+    owner: Owner
+    kinds: Collection[str]
+
+
+def claim(
+    database: Database, clock: Clock, claimant: Claimant, lane: str, *, held: Collection[TaskId]
+) -> Claim | None:
+    """Take the oldest task of a lane that is due, or whose owner let its lease run out.
+
+    Args:
+        database: where the tasks are.
+        clock: what is due.
+        claimant: who asks.
+        lane: of which tasks.
+        held: tasks that this very process is still working on; however late, it needs no second try.
+    """
+    now = clock.now()
+    with database.transaction() as session:
+        record = session.scalars(
+            select(TaskRecord)
+            .where(
+                TaskRecord.lane == lane,
+                TaskRecord.kind.in_(claimant.kinds),
+                TaskRecord.id.not_in(held),
+                or_(_is_due(now), _is_abandoned(now)),
+            )
+            .order_by(TaskRecord.created_at, TaskRecord.id)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        ).one_or_none()
+        if record is None:
+            return None
+        record.state = TaskState.RUNNING
+        record.owner = str(claimant.owner)
+        record.fence += 1
+        record.lease_until = now + LEASE
+        record.run_at = None
+        record.attempt += 1
+        record.started_at = record.started_at or now
+        return Claim(
+            lease=Lease(task_id=record.id, fence=record.fence, database=database, clock=clock),
+            kind=record.kind,
+            arguments=record.arguments,
+            attempt=record.attempt,
+            steps_done=record.steps_done,
+            is_undoing=record.is_undoing,
+            is_cancel_requested=record.is_cancel_requested,
+            failure=None if record.failure is None else msgspec.json.decode(record.failure, type=Failure),
+            checkpoints=Checkpoints(record.checkpoint),
+        )
+
+
+def requeue_orphans(session: Session) -> int:
+    """Put tasks of processes that certainly ended back into the queue, without waiting for their leases."""
+    count = 0
+    for record in session.scalars(select(TaskRecord).where(TaskRecord.state == TaskState.RUNNING)):
+        if record.owner is not None and Owner.parse(record.owner).is_known_gone():
+            record.state, record.owner, record.lease_until = TaskState.QUEUED, None, None
+            count += 1
+    return count
+
+
+def backoff(attempt: int) -> timedelta:
+    """The pause after the n-th failed attempt: 2, 4, 8 … seconds, one minute at most."""
+    return timedelta(seconds=min(2 ** min(attempt, 10), _BACKOFF_MAX_SECONDS))
+
+
+def _encode(failure: Failure) -> str:
+    return msgspec.json.encode(failure).decode()
+
+
+# A clock that was set back leaves instants in the rows that nobody would write now. Such a task must not wait
+# for the clock to get there again.
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    return and_(
+        TaskRecord.state == TaskState.QUEUED,
+        or_(TaskRecord.run_at.is_(None), TaskRecord.run_at <= now, TaskRecord.run_at > now + _PLAUSIBLE),
+    )
+
+
+def _is_abandoned(now: datetime) -> ColumnElement[bool]:
+    return and_(
+        TaskRecord.state == TaskState.RUNNING,
+        or_(TaskRecord.lease_until < now, TaskRecord.lease_until > now + _PLAUSIBLE),
+    )

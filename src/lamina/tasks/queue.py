@@ -1,0 +1,89 @@
+"""Putting tasks into the queue, looking at them, and asking them to stop."""
+
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from lamina.clock import Clock
+from lamina.database import announce
+from lamina.ids import TaskId, mint_task_id
+from lamina.tasks.errors import TaskBusyError
+from lamina.tasks.records import TASKS_TOPIC, TaskRecord
+from lamina.tasks.states import ACTIVE, TaskState
+from lamina.tasks.task import TaskKind
+
+P = TypeVar("P")
+A = TypeVar("A")
+
+
+def enqueue(session: Session, clock: Clock, kind: TaskKind[P, A], arguments: A, *, key: str) -> TaskId:
+    """Add a task, in the caller's transaction: it exists if and only if the resource's row does.
+
+    Args:
+        session: of the transaction that writes the resource.
+        clock: for the time of creation.
+        kind: what is to be done.
+        arguments: with what.
+        key: what it works on, such as a disk id.
+
+    Raises:
+        TaskBusyError: another active task has the key.
+    """
+    active = find_active(session, key)
+    if active is not None:
+        raise TaskBusyError(key, active.id)
+    task_id = mint_task_id()
+    session.add(
+        TaskRecord(
+            id=task_id,
+            kind=kind.name,
+            lane=kind.lane,
+            key=key,
+            arguments=msgspec.json.encode(arguments).decode(),
+            state=TaskState.QUEUED,
+            created_at=clock.now(),
+        )
+    )
+    session.flush()
+    announce(session, TASKS_TOPIC)
+    return task_id
+
+
+def find_active(session: Session, key: str) -> TaskRecord | None:
+    """The queued or running task of `key`, if there is one."""
+    return session.scalars(
+        select(TaskRecord).where(TaskRecord.key == key, TaskRecord.state.in_(ACTIVE))
+    ).one_or_none()
+
+
+def is_active(session: Session, task_id: TaskId | None) -> bool:
+    """Whether a task exists and has not ended."""
+    if task_id is None:
+        return False
+    state = session.scalar(select(TaskRecord.state).where(TaskRecord.id == task_id))
+    return state in ACTIVE
+
+
+def request_cancel(session: Session, task_id: TaskId) -> bool:
+    """Ask a task to stop and undo itself; it does so at its next check.
+
+    Returns:
+        Whether the task was still active.
+    """
+    found = session.scalar(
+        update(TaskRecord)
+        .where(TaskRecord.id == task_id, TaskRecord.state.in_(ACTIVE))
+        .values(is_cancel_requested=True, run_at=None)  # a task that pauses between attempts stops at once
+        .returning(TaskRecord.id)
+    )
+    announce(session, TASKS_TOPIC)
+    return found is not None
+
+
+def forget_finished(session: Session, *, before: datetime) -> int:
+    """Drop the rows of tasks that ended before an instant; answers how many."""
+    gone = session.scalars(delete(TaskRecord).where(TaskRecord.finished_at < before).returning(TaskRecord.id))
+    return len(gone.all())

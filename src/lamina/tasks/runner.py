@@ -1,0 +1,200 @@
+"""The threads that carry tasks out, and the one that keeps their leases."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from lamina.clock import Clock
+from lamina.database import Database
+from lamina.failures import Fault
+from lamina.tasks.attempt import Attempt
+from lamina.tasks.context import Signals
+from lamina.tasks.errors import LeaseLostError
+from lamina.tasks.lease import HEARTBEAT_SECONDS, Claimant, Lease, claim, requeue_orphans
+from lamina.tasks.owner import Owner
+from lamina.tasks.records import TASKS_TOPIC
+from lamina.tasks.task import AnyKind
+from lamina.telemetry import get_logger, log_failure
+
+P = TypeVar("P")
+_LOGGER: Final = get_logger(__name__)
+_LOOK_AGAIN_SECONDS: Final = 1.0  # for pauses that end and leases that run out; new work rings the bell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Held:
+    lease: Lease
+    signals: Signals
+
+
+class _Bell:
+    """Wakes sleepers; a ring between looking and sleeping is not lost."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._rings = 0
+
+    def count(self) -> int:
+        with self._condition:
+            return self._rings
+
+    def ring(self) -> None:
+        with self._condition:
+            self._rings += 1
+            self._condition.notify_all()
+
+    def wait(self, since: int, seconds: float) -> None:
+        """Sleep until somebody rang after `since` was counted, but not for longer than `seconds`."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._rings != since, timeout=seconds)
+
+
+class Runner(Generic[P]):
+    """Carries out the tasks of some kinds.
+
+    Without `start` it has no threads, and `run_until_idle` works in the caller's.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        plant: P,
+        kinds: Sequence[AnyKind[P]],
+        lanes: Mapping[str, int],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            database: where the tasks are.
+            clock: the installation's.
+            plant: what the steps work with.
+            kinds: what can be carried out here.
+            lanes: lane to number of threads.
+        """
+        self._database = database
+        self._clock = clock
+        self._plant = plant
+        self._kinds = {kind.name: kind for kind in kinds}
+        self._lanes = dict(lanes)
+        self._claimant = Claimant(owner=Owner.current(), kinds=tuple(self._kinds))
+        self._bell = _Bell()
+        self._stopping = threading.Event()
+        self._held: dict[str, _Held] = {}  # by task id
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Take over what dead processes of this host left, and start the threads."""
+        with self._database.transaction() as session:
+            requeue_orphans(session)
+        self._end_listening = self._database.listen(TASKS_TOPIC, self._bell.ring)
+        workers = [
+            threading.Thread(target=self._work, args=(lane,), name=f"task-{lane}-{number}", daemon=True)
+            for lane, count in self._lanes.items()
+            for number in range(count)
+        ]
+        self._threads = [threading.Thread(target=self._keep, name="task-keeper", daemon=True), *workers]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, *, patience_seconds: float) -> bool:
+        """Ask the running steps to stop and give their tasks back.
+
+        Args:
+            patience_seconds: how long to wait for them. A step that takes longer goes on until the process
+                ends; the next process takes its task over.
+
+        Returns:
+            Whether all of them stopped.
+        """
+        self._stopping.set()
+        self._end_listening()
+        with self._lock:
+            held = list(self._held.values())
+        for each in held:
+            each.signals.raise_signal(each.signals.stopping)
+        self._bell.ring()
+        deadline = self._clock.monotonic() + patience_seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - self._clock.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def run_until_idle(self) -> int:
+        """Carry out everything that is due, here and now; answers how many tasks were taken."""
+        count = 0
+        while any(self.run_next(lane) for lane in self._lanes):
+            count += 1
+        return count
+
+    def run_next(self, lane: str) -> bool:
+        """Carry out one task of a lane that is due; answers whether there was one.
+
+        Raises:
+            DatabaseFaultError: the database failed.
+        """
+        with self._lock:
+            held = [each.lease.task_id for each in self._held.values()]
+        claimed = claim(self._database, self._clock, self._claimant, lane, held=held)
+        if claimed is None:
+            return False
+        with self._holding(claimed.lease) as signals:
+            bound = self._kinds[claimed.kind].bind(claimed.arguments)
+            Attempt(claimed, bound, self._plant, signals).run()
+        return True
+
+    def beat(self) -> None:
+        """Renew the leases of everything that runs here, store its progress, and learn what was cancelled."""
+        with self._lock:
+            held = list(self._held.values())
+        if not held:
+            return
+        with self._database.transaction() as session:
+            for each in held:
+                done, known = each.signals.measure()
+                try:
+                    if each.lease.renew(session, done, known) and not each.signals.cancelled.is_set():
+                        each.signals.raise_signal(each.signals.cancelled)
+                except LeaseLostError:
+                    each.signals.raise_signal(each.signals.lost)
+
+    @contextmanager
+    def _holding(self, lease: Lease) -> Iterator[Signals]:
+        signals = Signals()
+        with self._lock:
+            self._held[lease.task_id] = _Held(lease=lease, signals=signals)
+        if self._stopping.is_set():
+            signals.stopping.set()
+        try:
+            yield signals
+        finally:
+            with self._lock:
+                del self._held[lease.task_id]
+            if self._stopping.is_set():
+                self._bell.ring()  # the keeper waits for the last one
+
+    def _work(self, lane: str) -> None:
+        while not self._stopping.is_set():
+            rings = self._bell.count()
+            try:
+                found = self.run_next(lane)
+            except Fault as failure:
+                log_failure(_LOGGER, "the database failed a worker", failure, lane=lane)
+                found = False
+            if not found:
+                self._bell.wait(rings, _LOOK_AGAIN_SECONDS)
+
+    def _keep(self) -> None:
+        while not self._stopping.is_set() or self._is_holding():
+            rings = self._bell.count()
+            try:
+                self.beat()
+            except Fault as failure:
+                log_failure(_LOGGER, "a heartbeat failed", failure)
+            self._bell.wait(rings, HEARTBEAT_SECONDS)
+
+    def _is_holding(self) -> bool:
+        with self._lock:
+            return bool(self._held)

@@ -1,0 +1,48 @@
+"""What every test shares: markers by folder, and how hard Hypothesis tries."""
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+_TESTS = Path(__file__).parent
+
+# Fast folders use no sockets, do not sleep and start no program. A new folder has to be entered here.
+_MARKERS = {
+    "conformance": "real",
+    "contracts": "fast",
+    "e2e": "real",
+    "faults": "fast",
+    "golden": "fast",
+    "interop": "real",
+    "property": "fast",
+    "real": "real",
+    "stateful": "fast",
+    "tidy": "fast",
+    "unit": "fast",
+}
+_SERVERS = {"seaweedfs"}  # fixtures that start a server make a test `real`, wherever it lies
+
+# No deadlines: on a busy machine they measure the machine. CI draws the same examples every time, so that a red run
+# can be repeated; the random ones are what `night` and the developers' own runs are for.
+hypothesis.settings.register_profile("fast", deadline=None, max_examples=40)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True, print_blob=True)
+hypothesis.settings.register_profile("night", deadline=None, max_examples=5000, print_blob=True)
+hypothesis.settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "fast")
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test as `fast` or `real`, by its folder and by the servers that it asks for."""
+    for item in items:
+        if not item.path.is_relative_to(_TESTS):
+            continue
+        folder = item.path.relative_to(_TESTS).parts[0]
+        if folder not in _MARKERS:
+            raise pytest.UsageError(
+                f"tests/{folder} is new: say in tests/conftest.py whether it is fast or real"
+            )
+        needs_server = not _SERVERS.isdisjoint(getattr(item, "fixturenames", ()))
+        item.add_marker("real" if needs_server else _MARKERS[folder])

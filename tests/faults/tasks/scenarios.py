@@ -1,0 +1,184 @@
+"""One scenario per kind of task: how it is started, and what is true after its success and after its failure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.factories.installation import ZONE, Site
+
+from lamina.control.disks.build import BUILD_DISK
+from lamina.control.disks.categories import DiskCategory
+from lamina.control.disks.create import NewDisk, create_disk
+from lamina.control.disks.delete import delete_disk
+from lamina.control.disks.empty import MAKE_EMPTY_DISK
+from lamina.control.disks.records import DiskRecord
+from lamina.control.disks.remove import REMOVE_DISK
+from lamina.control.disks.reset import reset_disk
+from lamina.control.disks.roll_back import ROLL_BACK_DISK
+from lamina.control.disks.states import DiskState
+from lamina.control.snapshots.capture import CAPTURE_SNAPSHOT
+from lamina.control.snapshots.delete import delete_snapshot
+from lamina.control.snapshots.remove import REMOVE_SNAPSHOT
+from lamina.control.snapshots.states import SnapshotState
+from lamina.ids import DiskId
+from lamina.tasks.task import TaskKind
+from lamina.units import GIB, KIB
+
+CONTENT = bytes(range(1, 129)) * KIB  # two blocks
+CHANGED = b"changed!" * 16 * KIB
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """How one kind of task is tested.
+
+    Attributes:
+        kind: the kind.
+        prepare: makes what the task needs and starts it; answers what the checks need to know.
+        check_success: asserts that the task did its work.
+        check_failure: asserts that the task left no trace, or the one that it must leave.
+    """
+
+    kind: TaskKind
+    prepare: Callable[[Site], object]
+    check_success: Callable[[Site, object], None]
+    check_failure: Callable[[Site, object], None]
+
+    def __str__(self) -> str:
+        return self.kind.name
+
+
+def find_disk(site: Site, disk_id: DiskId) -> DiskRecord | None:
+    with site.installation.database.reading() as session:
+        return session.get(DiskRecord, disk_id)
+
+
+def list_clones(site: Site, disk_id: DiskId) -> list[str]:
+    folder = site.installation.volumes.frozen_folder(disk_id)
+    return sorted(path.name for path in folder.glob("*")) if folder.exists() else []
+
+
+def start_disk(site: Site, **options) -> DiskId:
+    with site.scope() as scope:
+        new = NewDisk(zone_id=ZONE, category=DiskCategory.CLOUD_AUTO, size_gib=1, **options)
+        return create_disk(scope, new).id
+
+
+def _empty_is_made(site: Site, disk_id) -> None:
+    assert find_disk(site, disk_id).state is DiskState.AVAILABLE
+    path = site.installation.volumes.raw_path(disk_id)
+    assert (path.stat().st_size, path.stat().st_blocks) == (GIB, 0)
+
+
+def _disk_is_gone(site: Site, disk_id) -> None:
+    assert find_disk(site, disk_id) is None
+    assert not site.installation.volumes.raw_path(disk_id).parent.exists()
+
+
+def _prepare_build(site: Site) -> DiskId:
+    return start_disk(site, snapshot_id=site.make_snapshot(site.make_imported(CONTENT)))
+
+
+def _build_is_made(site: Site, disk_id) -> None:
+    assert find_disk(site, disk_id).state is DiskState.AVAILABLE
+    assert site.read(disk_id, 0, len(CONTENT) + 1) == CONTENT + b"\0"
+
+
+def _build_is_undone(site: Site, disk_id) -> None:
+    _disk_is_gone(site, disk_id)
+    (snapshot_id,) = site.list_stored()
+    site.delete(snapshot_id)  # nothing holds it any more
+    assert site.list_stored() == []
+
+
+def _prepare_roll_back(site: Site) -> DiskId:
+    disk_id = site.make_imported(CONTENT)
+    snapshot_id = site.make_snapshot(disk_id)
+    site.write(disk_id, 0, CHANGED)
+    with site.scope() as scope:
+        reset_disk(scope, disk_id, snapshot_id)
+    return disk_id
+
+
+def _is_rolled_back(site: Site, disk_id) -> None:
+    assert find_disk(site, disk_id).state is DiskState.AVAILABLE
+    assert site.read(disk_id, 0, len(CONTENT)) == CONTENT
+
+
+def _is_untouched_or_locked(site: Site, disk_id) -> None:
+    """A disk is usable only if it is wholly what it was; otherwise it waits for another attempt."""
+    disk = find_disk(site, disk_id)
+    if disk.state is DiskState.AVAILABLE:
+        assert site.read(disk_id, 0, len(CHANGED)) == CHANGED
+    else:
+        assert disk.state is DiskState.REINITING
+        assert disk.reset_snapshot_id is not None
+
+
+def _prepare_removal(site: Site) -> DiskId:
+    disk_id = site.make_imported(CONTENT)
+    with site.scope() as scope:
+        delete_disk(scope, disk_id)
+    return disk_id
+
+
+def _removal_waits(site: Site, disk_id) -> None:
+    assert find_disk(site, disk_id).state is DiskState.DELETING
+
+
+def _prepare_capture(site: Site):
+    disk_id = site.make_imported(CONTENT)
+    return disk_id, site.start_snapshot(disk_id)
+
+
+def _capture_is_made(site: Site, made) -> None:
+    disk_id, snapshot_id = made
+    snapshot = site.snapshot(snapshot_id)
+    assert (snapshot.state, snapshot.used_bytes) == (SnapshotState.ACCOMPLISHED, len(CONTENT))
+    assert site.list_stored() == [snapshot_id]
+    site.write(disk_id, 0, CHANGED)
+    site.roll_back(disk_id, snapshot_id)
+    assert site.read(disk_id, 0, len(CONTENT)) == CONTENT
+
+
+def _capture_is_undone(site: Site, made) -> None:
+    disk_id, snapshot_id = made
+    assert site.snapshot(snapshot_id).state is SnapshotState.FAILED
+    assert site.snapshot(snapshot_id).failure
+    assert site.list_stored() == []
+    assert list_clones(site, disk_id) == []
+
+
+def _prepare_snapshot_removal(site: Site):
+    disk_id = site.make_imported(CONTENT)
+    doomed, kept = site.make_snapshot(disk_id), site.make_snapshot(disk_id)
+    with site.scope() as scope:
+        delete_snapshot(scope, doomed)
+    return doomed, kept
+
+
+def _snapshot_is_removed(site: Site, made) -> None:
+    doomed, kept = made
+    assert site.snapshot(doomed) is None
+    assert site.list_stored() == [kept]
+
+
+def _snapshot_removal_waits(site: Site, made) -> None:
+    doomed, kept = made
+    assert site.snapshot(doomed).state is SnapshotState.DELETING
+    assert kept in site.list_stored()
+
+
+SCENARIOS = [
+    Scenario(MAKE_EMPTY_DISK, start_disk, _empty_is_made, _disk_is_gone),
+    Scenario(BUILD_DISK, _prepare_build, _build_is_made, _build_is_undone),
+    Scenario(ROLL_BACK_DISK, _prepare_roll_back, _is_rolled_back, _is_untouched_or_locked),
+    Scenario(REMOVE_DISK, _prepare_removal, _disk_is_gone, _removal_waits),
+    Scenario(CAPTURE_SNAPSHOT, _prepare_capture, _capture_is_made, _capture_is_undone),
+    Scenario(REMOVE_SNAPSHOT, _prepare_snapshot_removal, _snapshot_is_removed, _snapshot_removal_waits),
+]
+EVERY_STEP = [(scenario, index) for scenario in SCENARIOS for index in range(len(scenario.kind.steps))]
+EVERY_UNDO = [(scenario, index) for scenario, index in EVERY_STEP if scenario.kind.steps[index].undo is not None]
+
+
+def name_case(value: object) -> str | None:
+    return str(value) if isinstance(value, Scenario) else None

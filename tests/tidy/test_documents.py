@@ -1,0 +1,80 @@
+"""What the code offers is written down, and what is written down is there."""
+
+import ast
+import re
+from itertools import pairwise
+
+from lamina.cli.main import ExitCode
+from tests.tidy.source_tree import PACKAGE, ROOT, list_public, list_sources
+
+# `[text](target)`; links to the web and to a heading of the same page are not followed.
+LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
+CODE_PATH = re.compile(r"`([a-z][\w-]*(?:/[\w.-]+)+\.(?:py|md))`")
+
+
+def test_everything_public_has_a_docstring():
+    silent = [source.name for source in list_sources("src") if ast.get_docstring(source.tree) is None]
+    silent += [
+        f"{source.name}: {name}"
+        for source in list_sources("src")
+        for name, node in list_public(source.tree.body)
+        if ast.get_docstring(node) is None and not _is_overload(node)
+    ]
+    assert not silent, f"say what these mean: {silent}"
+
+
+def test_every_setting_is_in_the_operations_manual():
+    settings = next(source for source in list_sources("src") if source.name.endswith("lamina/settings.py"))
+    names = {
+        node.value
+        for node in ast.walk(settings.tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and re.fullmatch(r"[A-Z][A-Z0-9_]+", node.value)
+    }
+    assert "LAMINA_KEY_FILE" in names
+    manual = (ROOT / "docs" / "operations.md").read_text()
+    missing = sorted(name for name in names if f"`{name}`" not in manual)
+    assert not missing, f"docs/operations.md does not explain: {missing}"
+    stale = sorted(set(re.findall(r"`(LAMINA_[A-Z0-9_]+)`", manual)) - names)
+    assert not stale, f"docs/operations.md explains what no longer exists: {stale}"
+
+
+def test_every_exit_code_is_in_the_operations_manual():
+    manual = (ROOT / "docs" / "operations.md").read_text()
+    missing = [
+        code.name for code in ExitCode if not re.search(rf"^\| *{code.value} *\|", manual, re.MULTILINE)
+    ]
+    assert not missing, f"docs/operations.md has no row for: {missing}"
+
+
+def test_links_and_paths_in_documents_lead_somewhere():
+    broken = []
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        text = page.read_text()
+        targets = [page.parent / target for target in LINK.findall(text)]
+        targets += [
+            ROOT / path if (ROOT / path).exists() else PACKAGE / path for path in CODE_PATH.findall(text)
+        ]
+        broken += [f"{page.relative_to(ROOT)}: {target}" for target in targets if not target.exists()]
+    assert not broken, f"these documents name files that are not there: {broken}"
+
+
+def test_every_alarm_is_in_the_operations_manual():
+    manual = (ROOT / "docs" / "operations.md").read_text()
+    alarms = {
+        event.value
+        for source in list_sources("src")
+        for call in ast.walk(source.tree)
+        if isinstance(call, ast.Call)
+        for level, event in pairwise(call.args)
+        if isinstance(level, ast.Attribute) and level.attr == "CRITICAL" and isinstance(event, ast.Constant)
+    }
+    assert alarms
+    missing = sorted(event for event in alarms if f"| `{event}` | critical |" not in manual)
+    assert not missing, f"docs/operations.md does not say what to do about: {missing}"
+
+
+def _is_overload(node: ast.AST) -> bool:
+    decorators = getattr(node, "decorator_list", [])
+    return any(isinstance(item, ast.Name) and item.id in ("overload", "override") for item in decorators)

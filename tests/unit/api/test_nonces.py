@@ -1,0 +1,71 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from lamina.api.codes import ApiError
+from lamina.api.nonces import WINDOW, NonceStore
+from lamina.clock import ManualClock
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock():
+    return ManualClock(NOON)
+
+
+def code_of(store, nonce="n", signed_at=NOON, key="k"):
+    try:
+        store.accept(key, nonce, signed_at)
+    except ApiError as refused:
+        return refused.code.text
+    return "ok"
+
+
+def test_a_nonce_is_accepted_once_per_key(clock):
+    store = NonceStore(clock, None)
+    assert [code_of(store), code_of(store), code_of(store, key="other")] == ["ok", "SignatureNonceUsed", "ok"]
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_the_window_is_fifteen_minutes_both_ways(clock, sign):
+    store = NonceStore(clock, None)
+    assert code_of(store, "a", NOON + sign * WINDOW) == "ok"
+    assert code_of(store, "b", NOON + sign * (WINDOW + timedelta(seconds=1))) == "IllegalTimestamp"
+
+
+def test_a_call_signed_ahead_of_time_stays_used_for_as_long_as_it_is_valid(clock, tmp_path):
+    ahead = NOON + timedelta(minutes=14)
+    assert code_of(NonceStore(clock, tmp_path), "n", ahead) == "ok"
+    for _ in range(29):
+        clock.advance(timedelta(minutes=1))
+        assert code_of(NonceStore(clock, tmp_path), "n", ahead) == "SignatureNonceUsed"
+    clock.advance(timedelta(minutes=1))
+    assert code_of(NonceStore(clock, tmp_path), "n", ahead) == "IllegalTimestamp"
+
+
+def test_nonces_are_forgotten_when_they_cannot_be_replayed(clock, tmp_path):
+    store = NonceStore(clock, tmp_path, capacity=10)
+    for n in range(10):
+        assert code_of(store, str(n)) == "ok"
+    assert code_of(store, "surplus") == "Throttling"
+    clock.advance(2 * WINDOW)
+    assert code_of(store, "later", clock.now()) == "ok"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_old_files_are_removed_at_the_start(clock, tmp_path):
+    code_of(NonceStore(clock, tmp_path))
+    clock.advance(timedelta(hours=1))
+    NonceStore(clock, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_cut_short_does_not_spoil_those_behind_it(clock, tmp_path):
+    store = NonceStore(clock, tmp_path)
+    assert code_of(store, "a") == "ok"
+    [file] = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes() + b"\x00\x01\x02")
+    assert code_of(NonceStore(clock, tmp_path), "b") == "ok"
+    again = NonceStore(clock, tmp_path)
+    assert [code_of(again, "a"), code_of(again, "b")] == ["SignatureNonceUsed"] * 2
