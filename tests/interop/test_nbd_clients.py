@@ -174,6 +174,7 @@ def test_fio_verifies_what_it_wrote(serve, blank):
             "fio", "--name=verify", "--ioengine=nbd", f"--uri={uri}", "--rw=randwrite", "--bs=4k",
             "--iodepth=16", "--size=8M", "--verify=crc32c", "--do_verify=1", "--verify_fatal=1",
             "--randseed=7", "--fsync=64",
+            cwd=blank.parent,  # where it leaves its state file
         )  # fmt: skip
 
 

@@ -6,14 +6,13 @@ room is above this one, so it is named as text as well and never imported static
 to the service over its API.
 """
 
-import importlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
 import click
 
+from lamina.cli.lazy_group import Entry, LazyGroup
 from lamina.failures import Cancelled, Corruption, LaminaError, Refusal
 
 
@@ -30,56 +29,23 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130  # Ctrl-C; 128 + SIGINT, as shells expect
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    target: str
-    summary: str
-
-
 COMMANDS: Final = {
-    "account": _Entry(
+    "account": Entry(
         "lamina.processes.commands:account", "Accounts of a data directory, without the service."
     ),
-    "disk": _Entry("lamina.cli.disk.group:disk", "Disks of the service: import, list, connect, reset."),
-    "ecs": _Entry("lamina.cli.ecs:ecs", "Call any action of the API."),
-    "recover": _Entry("lamina.processes.commands:recover", "Rebuild the database from the object stores."),
-    "repo": _Entry(
+    "disk": Entry("lamina.cli.disk.group:disk", "Disks of the service: import, list, connect, reset."),
+    "ecs": Entry("lamina.cli.ecs:ecs", "Call any action of the API."),
+    "recover": Entry("lamina.processes.commands:recover", "Rebuild the database from the object stores."),
+    "repo": Entry(
         "lamina.cli.repo.group:repo", "Repositories: capture, restore and verify without a service."
     ),
-    "serve": _Entry("lamina.processes.commands:serve", "Run the service."),
-    "snapshot": _Entry("lamina.cli.snapshot:snapshot", "Snapshots of the service: create, list, delete."),
+    "serve": Entry("lamina.processes.commands:serve", "Run the service."),
+    "snapshot": Entry("lamina.cli.snapshot:snapshot", "Snapshots of the service: create, list, delete."),
 }
 """Every sub-command: where it lives, and its line in `lamina --help`."""
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are imported when they are used.
-
-    Args:
-        entries: the commands, by name.
-    """
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """The names, in order."""
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        """Import one command."""
-        entry = COMMANDS.get(cmd_name)
-        if entry is None:
-            return None
-        module, _, attribute = entry.target.partition(":")
-        command = getattr(importlib.import_module(module), attribute)
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list in `--help`, without importing anything."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name].summary) for name in self.list_commands(ctx)])
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, entries=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="lamina")
 def cli() -> None:
     """Cloud-grade disk snapshots for machines that you own.

@@ -81,4 +81,6 @@ def test_help_imports_almost_nothing():
         " ('rich', 'sqlalchemy', 'starlette', 'cryptography', 'uvicorn', 'blake3') or n.startswith('lamina.')))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == str(["lamina.cli", "lamina.cli.main", "lamina.failures"])
+    assert done.stdout.splitlines()[-1] == str(
+        ["lamina.cli", "lamina.cli.lazy_group", "lamina.cli.main", "lamina.failures"]
+    )

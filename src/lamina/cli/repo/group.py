@@ -1,11 +1,12 @@
 """`lamina repo`: finds the command's file and imports nothing else."""
 
-import importlib
 from typing import Final
 
 import click
 
-COMMANDS: Final = {
+from lamina.cli.lazy_group import Entry, LazyGroup
+
+_SUMMARIES: Final = {
     "init": "Make a repository in an object store.",
     "capture": "Take a snapshot of a disk.",
     "list": "List the snapshots.",
@@ -21,24 +22,10 @@ COMMANDS: Final = {
 }
 """Every command, in the order in which people meet them, with its line in `lamina repo --help`."""
 
-
-class _RepoGroup(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        if cmd_name not in COMMANDS:
-            return None
-        command = importlib.import_module(f"lamina.cli.repo.{cmd_name}").command
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+COMMANDS: Final = {name: Entry(f"lamina.cli.repo.{name}:command", text) for name, text in _SUMMARIES.items()}
 
 
-@click.group(cls=_RepoGroup)
+@click.group(cls=LazyGroup, entries=COMMANDS)
 def repo() -> None:
     """Repositories: snapshots in an object store, without a service.
 
