@@ -28,7 +28,20 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeEngine
 
 from lamina.failures import Fault
-from lamina.ids import AccessKeyId, AccountId, ConnectionId, DiskId, RegionId, SnapshotId, TaskId, ZoneId
+from lamina.ids import (
+    AccessKeyId,
+    AccountId,
+    ConnectionId,
+    DiskId,
+    InstanceId,
+    PolicyId,
+    RegionId,
+    RunId,
+    SnapshotGroupId,
+    SnapshotId,
+    TaskId,
+    ZoneId,
+)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -82,7 +95,21 @@ _COLUMN_TYPES: Final[dict[Any, TypeEngine[Any]]] = {
     int: BigInteger(),
     datetime: Instant(),
     **dict.fromkeys(
-        (AccountId, AccessKeyId, RegionId, ZoneId, DiskId, SnapshotId, TaskId, ConnectionId), Text()
+        (
+            AccountId,
+            AccessKeyId,
+            RegionId,
+            ZoneId,
+            DiskId,
+            InstanceId,
+            SnapshotId,
+            SnapshotGroupId,
+            TaskId,
+            ConnectionId,
+            PolicyId,
+            RunId,
+        ),
+        Text(),
     ),
 }
 

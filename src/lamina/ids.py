@@ -10,10 +10,14 @@ AccessKeyId = NewType("AccessKeyId", str)
 RegionId = NewType("RegionId", str)
 ZoneId = NewType("ZoneId", str)
 DiskId = NewType("DiskId", str)
+InstanceId = NewType("InstanceId", str)
 SnapshotId = NewType("SnapshotId", str)
 TaskId = NewType("TaskId", str)
 ConnectionId = NewType("ConnectionId", str)
 RequestId = NewType("RequestId", str)
+PolicyId = NewType("PolicyId", str)
+RunId = NewType("RunId", str)
+SnapshotGroupId = NewType("SnapshotGroupId", str)
 
 _ALPHABET: Final = string.ascii_lowercase + string.digits
 _BODY_LENGTH: Final = 20  # `s-` and 20 lower-case letters or digits, as the ECS API writes them
@@ -28,9 +32,19 @@ def mint_disk_id() -> DiskId:
     return DiskId(_mint("d-"))
 
 
+def mint_instance_id() -> InstanceId:
+    """A new instance id, such as `i-` followed by 20 characters."""
+    return InstanceId(_mint("i-"))
+
+
 def mint_snapshot_id() -> SnapshotId:
     """A new snapshot id, such as `s-` followed by 20 characters."""
     return SnapshotId(_mint("s-"))
+
+
+def mint_snapshot_group_id() -> SnapshotGroupId:
+    """A new id of a snapshot group, such as `ssg-` followed by 20 characters."""
+    return SnapshotGroupId(_mint("ssg-"))
 
 
 def mint_task_id() -> TaskId:
@@ -41,6 +55,16 @@ def mint_task_id() -> TaskId:
 def mint_connection_id() -> ConnectionId:
     """A new id of a connection to a disk, such as `dc-` followed by 20 characters."""
     return ConnectionId(_mint("dc-"))
+
+
+def mint_policy_id() -> PolicyId:
+    """A new id of an automatic snapshot policy, such as `sp-` followed by 20 characters."""
+    return PolicyId(_mint("sp-"))
+
+
+def mint_run_id() -> RunId:
+    """A new id of a record of what a policy did, such as `pr-` followed by 20 characters."""
+    return RunId(_mint("pr-"))
 
 
 def mint_request_id() -> RequestId:

@@ -169,10 +169,10 @@ class Pipeline:
                 _stop_dry_run(values)
                 return answer
         with call.transaction() as scope:
-            answer = replay(scope, action, values)
-            if answer is None:
-                answer = action.handler(call, scope, values)
-                _stop_dry_run(values)  # raises within the transaction, which is rolled back
+            replayed = replay(scope, action, values)
+            answer = action.handler(call, scope, values) if replayed is None else replayed
+            _stop_dry_run(values)  # raises within the transaction, which is rolled back
+            if replayed is None:
                 remember(scope, action, values, answer)
             return answer
 

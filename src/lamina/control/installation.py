@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from lamina.clock import Clock
 from lamina.control.disks.volumes import Volumes
+from lamina.control.instances.driver import BookkeepingDriver, MachineDriver
 from lamina.control.repositories import Repositories
 from lamina.control.root_key import RootKey, Vault
 from lamina.control.scope import Limits, Scope
@@ -55,6 +56,7 @@ class Installation:
         root_key: from which further secrets are derived.
         vault: opens the secrets of access keys.
         volumes: the bytes of its disks.
+        machines: runs its instances.
         repositories: the data of its snapshots.
     """
 
@@ -66,6 +68,7 @@ class Installation:
     root_key: RootKey = field(repr=False)
     vault: Vault = field(repr=False)
     volumes: Volumes
+    machines: MachineDriver
     repositories: Repositories
 
     def scope(self, session: Session, account_id: AccountId, region_id: RegionId) -> Scope:
@@ -105,6 +108,7 @@ def open_installation(
             root_key=root_key,
             vault=Vault(root_key),
             volumes=volumes,
+            machines=BookkeepingDriver(),
             repositories=Repositories(database, root_key, settings, clock, directory),
         )
 

@@ -15,13 +15,19 @@ class Limits:
 
     Attributes:
         manual_snapshots_per_disk: at this many, CreateSnapshot is refused.
+        automatic_snapshots_per_disk: at this many, a policy deletes the earliest one before it makes another.
+        policies_per_region: at this many, further automatic snapshot policies are refused.
         tags_per_resource: at this many, further tags are refused.
+        data_disks_per_instance: at this many, AttachDisk is refused.
         connection: how long a connection to a disk lasts unless it is renewed.
         idempotency: how long the answer to a ClientToken is remembered.
     """
 
     manual_snapshots_per_disk: int = 256
+    automatic_snapshots_per_disk: int = 1000
+    policies_per_region: int = 100
     tags_per_resource: int = 20
+    data_disks_per_instance: int = 16
     connection: timedelta = timedelta(seconds=15)
     idempotency: timedelta = timedelta(hours=24)
 

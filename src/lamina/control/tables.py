@@ -5,8 +5,17 @@ from typing import Final
 from lamina.control.accounts.records import AccessKeyRecord, AccountRecord
 from lamina.control.disks.records import ConnectionRecord, DiskRecord
 from lamina.control.idempotency.records import TokenRecord
+from lamina.control.instances.records import InstanceRecord
+from lamina.control.policies.records import PolicyRecord, RunRecord
 from lamina.control.regions.records import RegionRecord, ZoneRecord
-from lamina.control.snapshots.records import HoldRecord, SnapshotRecord
+from lamina.control.snapshots.records import (
+    ChainRecord,
+    GroupRecord,
+    HoldRecord,
+    LockRecord,
+    SnapshotRecord,
+    UsageRecord,
+)
 from lamina.control.tags.records import TagRecord
 from lamina.database import Record
 from lamina.tasks.records import TaskRecord
@@ -16,10 +25,17 @@ TABLES: Final[tuple[type[Record], ...]] = (
     AccessKeyRecord,
     RegionRecord,
     ZoneRecord,
+    InstanceRecord,
     DiskRecord,
     ConnectionRecord,
     SnapshotRecord,
     HoldRecord,
+    LockRecord,
+    GroupRecord,
+    ChainRecord,
+    UsageRecord,
+    PolicyRecord,
+    RunRecord,
     TagRecord,
     TokenRecord,
     TaskRecord,

@@ -22,12 +22,17 @@ class GuardedStore(MemoryStore):
         needs: for every manifest that was ever written, the object keys of its packs.
     """
 
-    def __init__(self, clock):
+    def __init__(self):
         super().__init__()
         self.alarms = []
         self.needs = {}
         self._observer = None
-        self._observer = Repository.create(self, SECRET, clock=clock)
+
+    def watch(self):
+        """Begin to look, at a repository that is there."""
+        self._observer = Repository.open(self, SECRET)
+        for row in list(self.list(manifests.SNAPSHOTS)):
+            self._look_at_new(row.key)
 
     @property
     def observer(self):

@@ -42,7 +42,9 @@ class World:
         self._chance = chance
         self._cache_dir = cache_dir
         self._clock = make_clock()
-        self.store = GuardedStore(self._clock)
+        self.store = GuardedStore()
+        Repository.create(self.store, SECRET, clock=self._clock)
+        self.store.watch()
         self.trace = []
         self._actors = []
         self._slept = set()

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from lamina.control.disks.states import DiskState
 from lamina.failures import Refusal
-from lamina.ids import ConnectionId, DiskId, SnapshotId
+from lamina.ids import ConnectionId, DiskId, InstanceId, SnapshotId, ZoneId
 
 
 class DiskNotFoundError(Refusal):
@@ -114,3 +114,155 @@ class SnapshotMismatchError(Refusal):
         self.disk_id = disk_id
         self.snapshot_id = snapshot_id
         self.source_disk_id = source_disk_id
+
+
+class DiskNeverUsedError(Refusal):
+    """The disk's instance was never started, so nothing can have been written to the disk."""
+
+    def __init__(self, disk_id: DiskId, instance_id: InstanceId) -> None:
+        super().__init__(
+            f"disk {disk_id} was never used: start instance {instance_id} once, or connect the disk and write to it"
+        )
+        self.disk_id = disk_id
+        self.instance_id = instance_id
+
+
+class DiskAttachedError(Refusal):
+    """The disk belongs to an instance.
+
+    Attributes:
+        disk_id: the disk.
+        instance_id: its instance; detach the disk first.
+    """
+
+    def __init__(self, disk_id: DiskId, instance_id: InstanceId) -> None:
+        super().__init__(f"disk {disk_id} is attached to instance {instance_id}; detach it first")
+        self.disk_id = disk_id
+        self.instance_id = instance_id
+
+
+class SystemDiskKeptError(Refusal):
+    """The disk is the detached system disk of an instance that still exists.
+
+    Attributes:
+        disk_id: the disk.
+        instance_id: the instance; release it, or attach another system disk and let this one be data.
+    """
+
+    def __init__(self, disk_id: DiskId, instance_id: InstanceId) -> None:
+        super().__init__(
+            f"disk {disk_id} is the system disk of instance {instance_id}; it goes with the instance, or after it"
+        )
+        self.disk_id = disk_id
+        self.instance_id = instance_id
+
+
+class ZoneMismatchError(Refusal):
+    """The disk and the instance lie in different zones."""
+
+    def __init__(self, disk_id: DiskId, zone_id: ZoneId, instance_id: InstanceId, other: ZoneId) -> None:
+        super().__init__(
+            f"disk {disk_id} lies in zone {zone_id} and instance {instance_id} in zone {other}; create the disk "
+            "in the instance's zone, from a snapshot if it holds something"
+        )
+        self.disk_id = disk_id
+        self.instance_id = instance_id
+
+
+class DiskLimitError(Refusal):
+    """The instance has as many data disks as it may have."""
+
+    def __init__(self, instance_id: InstanceId, maximum: int) -> None:
+        super().__init__(f"instance {instance_id} has {maximum} data disks, the most allowed; detach one first")
+        self.instance_id = instance_id
+        self.maximum = maximum
+
+
+class DeviceTakenError(Refusal):
+    """Another disk of the instance has the device name."""
+
+    def __init__(self, instance_id: InstanceId, device: str) -> None:
+        super().__init__(f"{device} of instance {instance_id} is taken; leave Device out to get a free one")
+        self.instance_id = instance_id
+        self.device = device
+
+
+class NotBootableError(Refusal):
+    """Only a system disk can be attached as one."""
+
+    def __init__(self, disk_id: DiskId) -> None:
+        super().__init__(f"disk {disk_id} is a data disk; attach it without Bootable")
+        self.disk_id = disk_id
+
+
+class ForeignSystemDiskError(Refusal):
+    """The disk was made as the system disk of another instance."""
+
+    def __init__(self, disk_id: DiskId, origin_id: InstanceId) -> None:
+        super().__init__(
+            f"disk {disk_id} is the system disk of instance {origin_id}; it boots no other one. "
+            "Attach it without Bootable to have it as a data disk"
+        )
+        self.disk_id = disk_id
+        self.origin_id = origin_id
+
+
+class SystemDiskPresentError(Refusal):
+    """The instance has a system disk already."""
+
+    def __init__(self, instance_id: InstanceId, disk_id: DiskId) -> None:
+        super().__init__(f"instance {instance_id} has the system disk {disk_id}; detach that first")
+        self.instance_id = instance_id
+        self.disk_id = disk_id
+
+
+class NotAttachedError(Refusal):
+    """The disk belongs to no instance."""
+
+    def __init__(self, disk_id: DiskId) -> None:
+        super().__init__(f"disk {disk_id} is not attached to an instance")
+        self.disk_id = disk_id
+
+
+class AttachedElsewhereError(Refusal):
+    """The disk belongs to another instance than was said."""
+
+    def __init__(self, disk_id: DiskId, instance_id: InstanceId) -> None:
+        super().__init__(f"disk {disk_id} is not attached to instance {instance_id}; DescribeDisks tells to which")
+        self.disk_id = disk_id
+        self.instance_id = instance_id
+
+
+class DiskPortableError(Refusal):
+    """A local disk cannot leave its machine."""
+
+    def __init__(self, disk_id: DiskId) -> None:
+        super().__init__(f"disk {disk_id} is a local disk; it goes with its instance")
+        self.disk_id = disk_id
+
+
+class DiskShrinkError(Refusal):
+    """A disk only grows. Sizes are in GiB."""
+
+    def __init__(self, disk_id: DiskId, size_gib: int, wanted_gib: int) -> None:
+        super().__init__(f"disk {disk_id} has {size_gib} GiB and cannot become {wanted_gib} GiB; disks only grow")
+        self.disk_id = disk_id
+        self.size_gib = size_gib
+        self.wanted_gib = wanted_gib
+
+
+class SourceSnapshotGoneError(Refusal):
+    """The snapshot that the disk was made from was deleted.
+
+    Attributes:
+        disk_id: the disk; it keeps working, and can be rolled back to its own snapshots.
+        snapshot_id: the snapshot that is gone.
+    """
+
+    def __init__(self, disk_id: DiskId, snapshot_id: SnapshotId) -> None:
+        super().__init__(
+            f"disk {disk_id} was made from snapshot {snapshot_id}, which was deleted: it cannot be brought back to "
+            "that state. Roll it back to a snapshot of its own instead"
+        )
+        self.disk_id = disk_id
+        self.snapshot_id = snapshot_id

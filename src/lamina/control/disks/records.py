@@ -8,9 +8,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 from lamina.control.accounts.records import AccountRecord
 from lamina.control.disks.categories import DiskCategory, PerformanceLevel
 from lamina.control.disks.states import TRANSITIONS, DiskRole, DiskState
+from lamina.control.instances.records import InstanceRecord
 from lamina.control.regions.records import RegionRecord, ZoneRecord
 from lamina.database import Record, one_of
-from lamina.ids import AccountId, ConnectionId, DiskId, RegionId, SnapshotId, TaskId, ZoneId
+from lamina.ids import AccountId, ConnectionId, DiskId, InstanceId, PolicyId, RegionId, SnapshotId, TaskId, ZoneId
 from lamina.units import GIB
 
 
@@ -19,10 +20,20 @@ class DiskRecord(Record):
 
     Attributes:
         role: system or data.
-        was_attached: it was imported or connected once, so it may hold something.
+        was_attached: it was imported, connected, detached, or part of a running instance: it may hold something.
         source_snapshot_id: what it was made from; constant for life, also when that snapshot is gone.
         reset_snapshot_id: while it is rolled back, to which snapshot.
-        task_id: the task that made, is making, rolls back or deletes it; the latest one.
+        task_id: the task that made, is making, rolls back, attaches or deletes it; the latest one.
+        source_disk_id: what it is a clone of; constant for life.
+        image_id: the image of the system disk; constant for life.
+        instance_id: the instance that it belongs to: from `Attaching` on, or from its creation with the instance.
+        origin_instance_id: the instance that it was made with as its system disk, while that exists.
+        device: what the instance calls it, such as `/dev/xvdb`.
+        delete_with_instance: it goes when its instance is released.
+        delete_auto_snapshot: its automatic snapshots go when it goes.
+        enable_auto_snapshot: policies may take snapshots of it.
+        policy_id: the automatic snapshot policy that is applied to it, if one is.
+        policy_applied_at: since when.
     """
 
     __tablename__ = "disks"
@@ -31,6 +42,8 @@ class DiskRecord(Record):
         CheckConstraint("length(description) <= 256", name="description_length"),
         CheckConstraint("size_gib > 0", name="size_positive"),
         Index("ix_disks_account_created", "account_id", "region_id", "created_at", "id"),
+        Index("ix_disks_policy", "policy_id", "id"),
+        Index("ix_disks_state", "state"),
     )
 
     id: Mapped[DiskId] = mapped_column(primary_key=True)
@@ -51,6 +64,21 @@ class DiskRecord(Record):
     created_at: Mapped[datetime]
     attached_at: Mapped[datetime | None]
     detached_at: Mapped[datetime | None]
+    policy_id: Mapped[PolicyId | None]
+    policy_applied_at: Mapped[datetime | None]
+    source_disk_id: Mapped[DiskId | None]
+    image_id: Mapped[str | None]
+    instance_id: Mapped[InstanceId | None] = mapped_column(ForeignKey(InstanceRecord.id), index=True)
+    origin_instance_id: Mapped[InstanceId | None] = mapped_column(index=True)
+    device: Mapped[str | None]
+    delete_with_instance: Mapped[bool] = mapped_column(default=False)
+    delete_auto_snapshot: Mapped[bool] = mapped_column(default=True)
+    enable_auto_snapshot: Mapped[bool] = mapped_column(default=True)
+
+    @property
+    def rest_state(self) -> DiskState:
+        """Where it belongs when nothing is done with it."""
+        return DiskState.AVAILABLE if self.instance_id is None else DiskState.IN_USE
 
     @property
     def size_bytes(self) -> int:

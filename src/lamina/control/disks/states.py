@@ -20,8 +20,8 @@ TRANSITIONS: Final[dict[DiskState, frozenset[DiskState]]] = {
     DiskState.CREATING: frozenset({DiskState.AVAILABLE, DiskState.IN_USE, DiskState.DELETING}),
     DiskState.AVAILABLE: frozenset({DiskState.ATTACHING, DiskState.REINITING, DiskState.DELETING}),
     DiskState.ATTACHING: frozenset({DiskState.IN_USE, DiskState.AVAILABLE}),
-    DiskState.IN_USE: frozenset({DiskState.DETACHING, DiskState.REINITING, DiskState.AVAILABLE}),
-    DiskState.DETACHING: frozenset({DiskState.AVAILABLE, DiskState.IN_USE}),
+    DiskState.IN_USE: frozenset({DiskState.DETACHING, DiskState.REINITING}),
+    DiskState.DETACHING: frozenset({DiskState.AVAILABLE, DiskState.IN_USE, DiskState.DELETING}),
     DiskState.REINITING: frozenset({DiskState.AVAILABLE, DiskState.IN_USE, DiskState.REINITING}),
     DiskState.DELETING: frozenset(),
 }

@@ -77,6 +77,26 @@ class Volumes:
             raise VolumeMissingError(disk_id, path)
         return RawFileTarget.open(path)
 
+    def resize(self, disk_id: DiskId, size_bytes: int) -> None:
+        """Give a disk's file another size, durably; what is new reads as zero, and what is cut off is lost.
+
+        Raises:
+            VolumeMissingError: there are no bytes.
+            Fault: the file system refused.
+        """
+        path = self.raw_path(disk_id)
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise VolumeMissingError(disk_id, path) from error
+        try:
+            os.ftruncate(fd, size_bytes)
+            os.fsync(fd)  # the size as well
+        except OSError as error:
+            raise Fault(f"{path} cannot get {size_bytes} bytes: {error.strerror}", retryable=False) from error
+        finally:
+            os.close(fd)
+
     def remove(self, disk_id: DiskId) -> None:
         """Remove a disk's bytes and clones; one that is not there counts as removed.
 

@@ -48,15 +48,6 @@ class CaptureArguments:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Copied:
-    """Checkpoint: what the copy found out."""
-
-    used_bytes: int
-    changed_bytes: int
-    stored_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Parent:
     """The snapshot that the new one is compared with."""
 
@@ -74,17 +65,11 @@ def _thaw(plant: Installation, task: CaptureArguments, _context: StepContext) ->
 
 def _copy(plant: Installation, task: CaptureArguments, context: StepContext) -> None:
     repository = plant.repositories.ensure(task.account_id, task.region_id)
-    manifest = _find_manifest(repository, task.snapshot_id)  # of an attempt that was killed behind the commit
+    manifest = find_manifest(repository, task.snapshot_id)  # of an attempt that was killed behind the commit
     if manifest is None:
         _capture(plant, repository, task, context)
         manifest = repository.read_manifest(task.snapshot_id)
-    context.save(
-        _Copied(
-            used_bytes=manifest.used_bytes,
-            changed_bytes=manifest.changed_bytes,
-            stored_bytes=manifest.stored_bytes,
-        )
-    )
+    context.save(measure(manifest, task.snapshot_id))
 
 
 def _uncopy(plant: Installation, task: CaptureArguments, _context: StepContext) -> None:
@@ -103,13 +88,11 @@ def _settle(plant: Installation, session: Session, task: CaptureArguments, outco
     if snapshot is None:
         return
     if outcome.failure is None:
-        copied = outcome.checkpoints.load(_COPY, _Copied)
+        copied = outcome.checkpoints.load(_COPY, Copied)
         assert copied is not None, "the copy saves its outcome"
-        _accomplish(plant, session, snapshot, copied)
-    elif snapshot.state is SnapshotState.DELETING:
-        drop_snapshot(session, snapshot)
+        settle_success(session, plant.clock, snapshot, copied)
     else:
-        _fail(plant, snapshot, outcome.failure)
+        settle_failure(session, plant.clock, snapshot, outcome.failure)
 
 
 CAPTURE_SNAPSHOT: Final = TaskKind(
@@ -205,28 +188,3 @@ def _hint(parent: _Parent | None, frozen: FrozenVolume) -> ChangeHint | None:
     if parent is None or parent.tracking is None or frozen.changed is None:
         return None
     return ChangeHint(relative_to=parent.tracking, extents=frozen.changed)
-
-
-def _find_manifest(repository: Repository, snapshot_id: SnapshotId) -> Manifest | None:
-    try:
-        return repository.read_manifest(snapshot_id)
-    except SnapshotNotFoundError:
-        return None
-
-
-def _accomplish(plant: Installation, session: Session, snapshot: SnapshotRecord, copied: _Copied) -> None:
-    snapshot.used_bytes = copied.used_bytes
-    snapshot.changed_bytes = copied.changed_bytes
-    snapshot.stored_bytes = copied.stored_bytes
-    snapshot.tracking = snapshot.id
-    snapshot.modified_at = plant.clock.now()
-    if snapshot.state is SnapshotState.DELETING:  # cancelled too late
-        start_removal(session, plant.clock, snapshot)
-    else:
-        snapshot.move_to(SnapshotState.ACCOMPLISHED)
-
-
-def _fail(plant: Installation, snapshot: SnapshotRecord, failure: Failure) -> None:
-    snapshot.move_to(SnapshotState.FAILED)
-    snapshot.failure = failure.message
-    snapshot.modified_at = plant.clock.now()

@@ -9,14 +9,17 @@ from lamina.control.accounts.records import AccountRecord
 from lamina.control.disks.states import DiskRole
 from lamina.control.regions.records import RegionRecord
 from lamina.control.snapshots.states import (
+    CATEGORY_TRANSITIONS,
+    GROUP_TRANSITIONS,
     TRANSITIONS,
+    GroupState,
     HolderKind,
     SnapshotCategory,
     SnapshotKind,
     SnapshotState,
 )
 from lamina.database import Record, one_of
-from lamina.ids import AccountId, DiskId, RegionId, SnapshotId, TaskId
+from lamina.ids import AccountId, DiskId, RegionId, SnapshotGroupId, SnapshotId, TaskId
 
 
 class SnapshotRecord(Record):
@@ -33,6 +36,13 @@ class SnapshotRecord(Record):
         tracking: the freeze that it was copied from; the next capture asks what changed since.
         failure: why it failed.
         is_data_missing: the object store did not have its manifest when that was last looked at.
+        source_snapshot_id: what it is a copy of; the original may be gone.
+        source_region_id: where the original is.
+        group_id: the group that it was taken with; None when it was taken alone, or its group was deleted.
+        incremental_bytes: bytes of its blocks that the snapshot before it in the chain does not have; all of them
+            for the first one. What the capture measured, until the chain is counted.
+        exclusive_bytes: stored bytes of the blocks that no other snapshot in the repository has: what deleting it
+            frees. None until the chain is counted.
     """
 
     __tablename__ = "snapshots"
@@ -42,6 +52,8 @@ class SnapshotRecord(Record):
         Index("ix_snapshots_account_created", "account_id", "region_id", "created_at", "id"),
         Index("ix_snapshots_disk", "disk_id", "created_at"),
         Index("ix_snapshots_expires_at", "expires_at"),
+        Index("ix_snapshots_group", "group_id"),
+        Index("ix_snapshots_source", "source_snapshot_id"),
     )
 
     id: Mapped[SnapshotId] = mapped_column(primary_key=True)
@@ -67,11 +79,22 @@ class SnapshotRecord(Record):
     tracking: Mapped[str | None]
     failure: Mapped[str | None]
     is_data_missing: Mapped[bool] = mapped_column(default=False)
+    source_snapshot_id: Mapped[SnapshotId | None]
+    source_region_id: Mapped[RegionId | None]
+    group_id: Mapped[SnapshotGroupId | None]
+    incremental_bytes: Mapped[int | None]
+    exclusive_bytes: Mapped[int | None]
 
     def move_to(self, state: SnapshotState) -> None:
         """Change the state; a change that the table of states does not have is a bug."""
         assert state in TRANSITIONS[self.state], f"snapshot {self.id}: {self.state.value} to {state.value}"
         self.state = state
+
+    def move_to_category(self, category: SnapshotCategory) -> None:
+        """Change the category; a change that the table of categories does not have is a bug."""
+        known = CATEGORY_TRANSITIONS[self.category]
+        assert category in known, f"snapshot {self.id}: {self.category.value} to {category.value}"
+        self.category = category
 
 
 class HoldRecord(Record):
@@ -83,3 +106,107 @@ class HoldRecord(Record):
     snapshot_id: Mapped[SnapshotId] = mapped_column(ForeignKey(SnapshotRecord.id), primary_key=True)
     holder_kind: Mapped[HolderKind] = mapped_column(one_of(HolderKind), primary_key=True)
     holder_id: Mapped[str] = mapped_column(primary_key=True)
+
+
+class LockRecord(Record):
+    """A lock on a snapshot: nobody deletes it before the lock expires.
+
+    Attributes:
+        cool_off_hours: for how long the lock can be changed and taken off.
+        duration_days: for how long it lasts, from its start.
+        created_at: when it was asked for.
+        starts_at: when it began to count; None while the snapshot is being created.
+        cool_off_until: the end of the cool-off period; None as above.
+        expires_at: the end of the lock; None as above.
+    """
+
+    __tablename__ = "snapshot_locks"
+    __table_args__ = (Index("ix_snapshot_locks_account", "account_id", "region_id", "created_at", "snapshot_id"),)
+
+    snapshot_id: Mapped[SnapshotId] = mapped_column(ForeignKey(SnapshotRecord.id), primary_key=True)
+    account_id: Mapped[AccountId] = mapped_column(ForeignKey(AccountRecord.id))
+    region_id: Mapped[RegionId] = mapped_column(ForeignKey(RegionRecord.id))
+    cool_off_hours: Mapped[int]
+    duration_days: Mapped[int]
+    created_at: Mapped[datetime]
+    starts_at: Mapped[datetime | None]
+    cool_off_until: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None]
+
+
+class GroupRecord(Record):
+    """Snapshots of several disks, taken at one instant. The members' rows name the group.
+
+    Attributes:
+        instance_id: the instance whose disks they are; None when disks were named one by one.
+        task_id: the task that takes it.
+        failure: why it failed.
+    """
+
+    __tablename__ = "snapshot_groups"
+    __table_args__ = (
+        CheckConstraint("length(name) <= 128", name="name_length"),
+        CheckConstraint("length(description) <= 256", name="description_length"),
+        Index("ix_snapshot_groups_account", "account_id", "region_id", "created_at", "id"),
+    )
+
+    id: Mapped[SnapshotGroupId] = mapped_column(primary_key=True)
+    account_id: Mapped[AccountId] = mapped_column(ForeignKey(AccountRecord.id))
+    region_id: Mapped[RegionId] = mapped_column(ForeignKey(RegionRecord.id))
+    instance_id: Mapped[str | None]
+    name: Mapped[str | None]
+    description: Mapped[str | None]
+    state: Mapped[GroupState] = mapped_column(one_of(GroupState))
+    created_at: Mapped[datetime]
+    task_id: Mapped[TaskId | None]
+    failure: Mapped[str | None]
+
+    def move_to(self, state: GroupState) -> None:
+        """Change the state; a change that the table of states does not have is a bug."""
+        assert state in GROUP_TRANSITIONS[self.state], f"group {self.id}: {self.state.value} to {state.value}"
+        self.state = state
+
+
+class ChainRecord(Record):
+    """The snapshots of one disk in one region, summed up. Kept true by `chain.sum_up_chain`.
+
+    Attributes:
+        snapshot_count: how many there are, whatever their state.
+        standard_bytes: the size of those that are not archived: the used capacity of the first, and what changed
+            from each to the next.
+        archive_bytes: the size of those that are archived, in the same sense.
+        revision: how often the chain changed.
+        is_counted: the exact sizes of this revision are in the rows of the snapshots.
+    """
+
+    __tablename__ = "snapshot_chains"
+    __table_args__ = (
+        Index("ix_snapshot_chains_account", "account_id", "region_id", "created_at", "disk_id"),
+        Index("ix_snapshot_chains_uncounted", "is_counted"),
+    )
+
+    disk_id: Mapped[DiskId] = mapped_column(primary_key=True)
+    region_id: Mapped[RegionId] = mapped_column(ForeignKey(RegionRecord.id), primary_key=True)
+    account_id: Mapped[AccountId] = mapped_column(ForeignKey(AccountRecord.id))
+    created_at: Mapped[datetime]
+    snapshot_count: Mapped[int]
+    standard_bytes: Mapped[int]
+    archive_bytes: Mapped[int]
+    revision: Mapped[int]
+    is_counted: Mapped[bool]
+
+
+class UsageRecord(Record):
+    """What the snapshots of an account in a region came to, from one instant until the next row's.
+
+    Attributes:
+        measured_at: a whole minute.
+    """
+
+    __tablename__ = "snapshot_usage"
+
+    account_id: Mapped[AccountId] = mapped_column(ForeignKey(AccountRecord.id), primary_key=True)
+    region_id: Mapped[RegionId] = mapped_column(ForeignKey(RegionRecord.id), primary_key=True)
+    measured_at: Mapped[datetime] = mapped_column(primary_key=True)
+    standard_bytes: Mapped[int]
+    archive_bytes: Mapped[int]

@@ -31,9 +31,41 @@ class SnapshotKind(Enum):
 
 
 class SnapshotCategory(Enum):
-    """How its data is kept."""
+    """How it is kept. An archived snapshot can be used like any other, and never becomes standard again."""
 
     STANDARD = "standard"
+    ARCHIVING = "archiving"  # a task is on it; the API has no word for this and says `standard`
+    ARCHIVE = "archive"
+
+
+CATEGORY_TRANSITIONS: Final[dict[SnapshotCategory, frozenset[SnapshotCategory]]] = {
+    SnapshotCategory.STANDARD: frozenset({SnapshotCategory.ARCHIVING}),
+    SnapshotCategory.ARCHIVING: frozenset({SnapshotCategory.ARCHIVE, SnapshotCategory.STANDARD}),
+    SnapshotCategory.ARCHIVE: frozenset(),
+}
+
+
+class LockState(Enum):
+    """Where the lock of a snapshot stands; a matter of the clock alone."""
+
+    COOL_OFF = "compliance-cooloff"  # nobody deletes the snapshot; its lock can still be changed and taken off
+    COMPLIANCE = "compliance"  # nobody deletes the snapshot, and the lock can only grow
+    EXPIRED = "expired"
+
+
+class GroupState(Enum):
+    """Where a snapshot group stands. A deleted group has no row any more."""
+
+    PROGRESSING = "progressing"
+    ACCOMPLISHED = "accomplished"
+    FAILED = "failed"
+
+
+GROUP_TRANSITIONS: Final[dict[GroupState, frozenset[GroupState]]] = {
+    GroupState.PROGRESSING: frozenset({GroupState.ACCOMPLISHED, GroupState.FAILED}),
+    GroupState.ACCOMPLISHED: frozenset(),
+    GroupState.FAILED: frozenset(),
+}
 
 
 class SnapshotUsage(Enum):

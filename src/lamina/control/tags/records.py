@@ -13,6 +13,9 @@ class ResourceType(Enum):
 
     DISK = "disk"
     SNAPSHOT = "snapshot"
+    POLICY = "snapshotpolicy"
+    INSTANCE = "instance"
+    SNAPSHOT_GROUP = "snapshotgroup"
 
 
 class TagRecord(Record):

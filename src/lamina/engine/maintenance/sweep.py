@@ -22,10 +22,10 @@ from lamina.engine.format import (
 )
 from lamina.engine.maintenance.mark import ManifestVanishedError, Marks
 from lamina.engine.manifest import DELETED, REVOKED, SnapshotFolder, first_body_key, mark_key
-from lamina.engine.objects.store import CreateOnlyUnsupportedError, ObjectExistsError, ObjectMissingError
+from lamina.engine.objects.store import CreateOnlyUnsupportedError, ObjectExistsError
 from lamina.engine.repository import Repository
 from lamina.engine.sessions import SESSIONS, RunningSession, SessionKind, list_sessions, mint_session_id
-from lamina.failures import Corruption, Fault
+from lamina.failures import Fault
 from lamina.ids import SnapshotId
 
 # In a quiet repository: one round removes manifests, the next condemns and removes their packs, the third finds
@@ -119,6 +119,9 @@ def _sweep_once(repository: Repository, report: SweepReport) -> bool:
         report.damage = list(dict.fromkeys(marks.damage))
         progressed = False
         if not report.dry_run:
+            for folder in sight.folders:
+                if not marks.revocations.isdisjoint(folder.bodies):
+                    _mark_revoked(repository, folder.snapshot_id)  # the sweep that revoked it was killed half-way
             progressed = _carry_out(repository, sight, marks, report)
         progressed |= _condemn(repository, sight, marks, report)
     _tell_waiting(repository, sight, report)
@@ -260,25 +263,22 @@ def _revoke(repository: Repository, snapshot_id: SnapshotId) -> bool:
     False where the store cannot create an object only if it is absent.
     """
     key = first_body_key(snapshot_id)
-    if repository.find_folder(snapshot_id) is None:
-        try:
-            repository.store.put_new(key, repository.cipher.seal(KIND_REVOCATION, key, b"{}"))
-        except ObjectExistsError:
-            pass  # it has just committed, or another sweep revoked it
-        except CreateOnlyUnsupportedError:
-            return False
-    # Also when the revocation was there before: the sweep that wrote it may have been killed at this point.
-    if _is_revocation(repository, key):
-        mark = mark_key(snapshot_id, REVOKED)
-        repository.store.put(mark, repository.cipher.seal(KIND_MARKER, mark, b"{}"))
+    if repository.find_folder(snapshot_id) is not None:
+        return True  # it committed, and was killed before it could take its session out
+    try:
+        repository.store.put_new(key, repository.cipher.seal(KIND_REVOCATION, key, b"{}"))
+    except ObjectExistsError:
+        return True
+    except CreateOnlyUnsupportedError:
+        return False
+    _mark_revoked(repository, snapshot_id)
     return True
 
 
-def _is_revocation(repository: Repository, key: str) -> bool:
-    try:
-        return repository.read_body(key) is None
-    except (Corruption, ObjectMissingError):
-        return False  # whatever it is or was: the key is taken, and the capture cannot commit
+def _mark_revoked(repository: Repository, snapshot_id: SnapshotId) -> None:
+    """Let names tell that number 0 is a revocation."""
+    key = mark_key(snapshot_id, REVOKED)
+    repository.store.put(key, repository.cipher.seal(KIND_MARKER, key, b"{}"))
 
 
 def _tell_waiting(repository: Repository, sight: _Sight, report: SweepReport) -> None:

@@ -7,6 +7,7 @@ revision = "0001"
 down_revision = None
 
 _ACTIVE = sa.text("state IN ('queued', 'running')")
+_OF_POLICY = sa.text("disk_id IS NULL")
 
 
 def upgrade() -> None:
@@ -15,10 +16,17 @@ def upgrade() -> None:
     _create_access_keys()
     _create_regions()
     _create_zones()
+    _create_instances()
     _create_disks()
     _create_connections()
     _create_snapshots()
     _create_snapshot_holds()
+    _create_snapshot_locks()
+    _create_snapshot_groups()
+    _create_snapshot_chains()
+    _create_snapshot_usage()
+    _create_policies()
+    _create_policy_runs()
     _create_tags()
     _create_client_tokens()
     _create_tasks()
@@ -74,6 +82,53 @@ def _create_zones() -> None:
     op.create_index("ix_zones_region_id", "zones", ["region_id"], unique=False)
 
 
+def _create_instances() -> None:
+    op.create_table(
+        "instances",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("region_id", sa.Text(), nullable=False),
+        sa.Column("zone_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("host_name", sa.Text(), nullable=False),
+        sa.Column("image_id", sa.Text(), nullable=True),
+        sa.Column("image_family", sa.Text(), nullable=True),
+        sa.Column("instance_type", sa.Text(), nullable=False),
+        sa.Column("key_pair_name", sa.Text(), nullable=True),
+        sa.Column("security_group_id", sa.Text(), nullable=True),
+        sa.Column("v_switch_id", sa.Text(), nullable=True),
+        sa.Column("state", sa.String(32), nullable=False),
+        sa.Column("is_deletion_protected", sa.Boolean(), nullable=False),
+        sa.Column("is_security_locked", sa.Boolean(), nullable=False),
+        sa.Column("stopped_mode", sa.String(32), nullable=False),
+        sa.Column("task_id", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("length(description) <= 256", name="ck_instances_description_length"),
+        sa.CheckConstraint(
+            "state IN ('Pending', 'Stopped', 'Starting', 'Running', 'Stopping', 'Releasing')",
+            name="ck_instances_instancestate",
+        ),
+        sa.CheckConstraint("length(name) <= 128", name="ck_instances_name_length"),
+        sa.CheckConstraint(
+            "stopped_mode IN ('KeepCharging', 'StopCharging', 'Not-applicable')",
+            name="ck_instances_stoppedmode",
+        ),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_instances_account_id_accounts"),
+        sa.ForeignKeyConstraint(["region_id"], ["regions.id"], name="fk_instances_region_id_regions"),
+        sa.ForeignKeyConstraint(["zone_id"], ["zones.id"], name="fk_instances_zone_id_zones"),
+        sa.PrimaryKeyConstraint("id", name="pk_instances"),
+    )
+    op.create_index(
+        "ix_instances_account_created",
+        "instances",
+        ["account_id", "region_id", "created_at", "id"],
+        unique=False,
+    )
+    op.create_index("ix_instances_state", "instances", ["state"], unique=False)
+
+
 def _create_disks() -> None:
     op.create_table(
         "disks",
@@ -95,6 +150,16 @@ def _create_disks() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("attached_at", sa.BigInteger(), nullable=True),
         sa.Column("detached_at", sa.BigInteger(), nullable=True),
+        sa.Column("policy_id", sa.Text(), nullable=True),
+        sa.Column("policy_applied_at", sa.BigInteger(), nullable=True),
+        sa.Column("source_disk_id", sa.Text(), nullable=True),
+        sa.Column("image_id", sa.Text(), nullable=True),
+        sa.Column("instance_id", sa.Text(), nullable=True),
+        sa.Column("origin_instance_id", sa.Text(), nullable=True),
+        sa.Column("device", sa.Text(), nullable=True),
+        sa.Column("delete_with_instance", sa.Boolean(), nullable=False),
+        sa.Column("delete_auto_snapshot", sa.Boolean(), nullable=False),
+        sa.Column("enable_auto_snapshot", sa.Boolean(), nullable=False),
         sa.CheckConstraint("length(description) <= 256", name="ck_disks_description_length"),
         sa.CheckConstraint(
             "category IN ('cloud', 'cloud_efficiency', 'cloud_ssd', 'cloud_essd', 'cloud_auto', 'cloud_essd_entry', "
@@ -114,12 +179,17 @@ def _create_disks() -> None:
         sa.CheckConstraint("size_gib > 0", name="ck_disks_size_positive"),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_disks_account_id_accounts"),
         sa.ForeignKeyConstraint(["region_id"], ["regions.id"], name="fk_disks_region_id_regions"),
+        sa.ForeignKeyConstraint(["instance_id"], ["instances.id"], name="fk_disks_instance_id_instances"),
         sa.ForeignKeyConstraint(["zone_id"], ["zones.id"], name="fk_disks_zone_id_zones"),
         sa.PrimaryKeyConstraint("id", name="pk_disks"),
     )
     op.create_index(
         "ix_disks_account_created", "disks", ["account_id", "region_id", "created_at", "id"], unique=False
     )
+    op.create_index("ix_disks_instance_id", "disks", ["instance_id"], unique=False)
+    op.create_index("ix_disks_origin_instance_id", "disks", ["origin_instance_id"], unique=False)
+    op.create_index("ix_disks_state", "disks", ["state"], unique=False)
+    op.create_index("ix_disks_policy", "disks", ["policy_id", "id"], unique=False)
     op.create_index("ix_disks_source_snapshot_id", "disks", ["source_snapshot_id"], unique=False)
 
 
@@ -164,10 +234,17 @@ def _create_snapshots() -> None:
         sa.Column("tracking", sa.Text(), nullable=True),
         sa.Column("failure", sa.Text(), nullable=True),
         sa.Column("is_data_missing", sa.Boolean(), nullable=False),
+        sa.Column("source_snapshot_id", sa.Text(), nullable=True),
+        sa.Column("source_region_id", sa.Text(), nullable=True),
+        sa.Column("group_id", sa.Text(), nullable=True),
+        sa.Column("incremental_bytes", sa.BigInteger(), nullable=True),
+        sa.Column("exclusive_bytes", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("length(description) <= 256", name="ck_snapshots_description_length"),
         sa.CheckConstraint("disk_role IN ('system', 'data')", name="ck_snapshots_diskrole"),
         sa.CheckConstraint("length(name) <= 128", name="ck_snapshots_name_length"),
-        sa.CheckConstraint("category IN ('standard')", name="ck_snapshots_snapshotcategory"),
+        sa.CheckConstraint(
+            "category IN ('standard', 'archiving', 'archive')", name="ck_snapshots_snapshotcategory"
+        ),
         sa.CheckConstraint("kind IN ('user', 'auto')", name="ck_snapshots_snapshotkind"),
         sa.CheckConstraint(
             "state IN ('progressing', 'accomplished', 'failed', 'deleting')",
@@ -185,6 +262,8 @@ def _create_snapshots() -> None:
     )
     op.create_index("ix_snapshots_disk", "snapshots", ["disk_id", "created_at"], unique=False)
     op.create_index("ix_snapshots_expires_at", "snapshots", ["expires_at"], unique=False)
+    op.create_index("ix_snapshots_group", "snapshots", ["group_id"], unique=False)
+    op.create_index("ix_snapshots_source", "snapshots", ["source_snapshot_id"], unique=False)
 
 
 def _create_snapshot_holds() -> None:
@@ -202,6 +281,179 @@ def _create_snapshot_holds() -> None:
     op.create_index("ix_snapshot_holds_holder", "snapshot_holds", ["holder_kind", "holder_id"], unique=False)
 
 
+def _create_snapshot_locks() -> None:
+    op.create_table(
+        "snapshot_locks",
+        sa.Column("snapshot_id", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("region_id", sa.Text(), nullable=False),
+        sa.Column("cool_off_hours", sa.BigInteger(), nullable=False),
+        sa.Column("duration_days", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("starts_at", sa.BigInteger(), nullable=True),
+        sa.Column("cool_off_until", sa.BigInteger(), nullable=True),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["snapshot_id"], ["snapshots.id"], name="fk_snapshot_locks_snapshot_id_snapshots"
+        ),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name="fk_snapshot_locks_account_id_accounts"
+        ),
+        sa.ForeignKeyConstraint(["region_id"], ["regions.id"], name="fk_snapshot_locks_region_id_regions"),
+        sa.PrimaryKeyConstraint("snapshot_id", name="pk_snapshot_locks"),
+    )
+    op.create_index(
+        "ix_snapshot_locks_account",
+        "snapshot_locks",
+        ["account_id", "region_id", "created_at", "snapshot_id"],
+        unique=False,
+    )
+
+
+def _create_snapshot_groups() -> None:
+    op.create_table(
+        "snapshot_groups",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("region_id", sa.Text(), nullable=False),
+        sa.Column("instance_id", sa.Text(), nullable=True),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("state", sa.String(32), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("task_id", sa.Text(), nullable=True),
+        sa.Column("failure", sa.Text(), nullable=True),
+        sa.CheckConstraint("length(name) <= 128", name="ck_snapshot_groups_name_length"),
+        sa.CheckConstraint("length(description) <= 256", name="ck_snapshot_groups_description_length"),
+        sa.CheckConstraint(
+            "state IN ('progressing', 'accomplished', 'failed')", name="ck_snapshot_groups_groupstate"
+        ),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name="fk_snapshot_groups_account_id_accounts"
+        ),
+        sa.ForeignKeyConstraint(["region_id"], ["regions.id"], name="fk_snapshot_groups_region_id_regions"),
+        sa.PrimaryKeyConstraint("id", name="pk_snapshot_groups"),
+    )
+    op.create_index(
+        "ix_snapshot_groups_account",
+        "snapshot_groups",
+        ["account_id", "region_id", "created_at", "id"],
+        unique=False,
+    )
+
+
+def _create_snapshot_chains() -> None:
+    op.create_table(
+        "snapshot_chains",
+        sa.Column("disk_id", sa.Text(), nullable=False),
+        sa.Column("region_id", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("snapshot_count", sa.BigInteger(), nullable=False),
+        sa.Column("standard_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("archive_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.Column("is_counted", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name="fk_snapshot_chains_account_id_accounts"
+        ),
+        sa.ForeignKeyConstraint(["region_id"], ["regions.id"], name="fk_snapshot_chains_region_id_regions"),
+        sa.PrimaryKeyConstraint("disk_id", "region_id", name="pk_snapshot_chains"),
+    )
+    op.create_index(
+        "ix_snapshot_chains_account",
+        "snapshot_chains",
+        ["account_id", "region_id", "created_at", "disk_id"],
+        unique=False,
+    )
+    op.create_index("ix_snapshot_chains_uncounted", "snapshot_chains", ["is_counted"], unique=False)
+
+
+def _create_snapshot_usage() -> None:
+    op.create_table(
+        "snapshot_usage",
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("region_id", sa.Text(), nullable=False),
+        sa.Column("measured_at", sa.BigInteger(), nullable=False),
+        sa.Column("standard_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("archive_bytes", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name="fk_snapshot_usage_account_id_accounts"
+        ),
+        sa.ForeignKeyConstraint(["region_id"], ["regions.id"], name="fk_snapshot_usage_region_id_regions"),
+        sa.PrimaryKeyConstraint("account_id", "region_id", "measured_at", name="pk_snapshot_usage"),
+    )
+
+
+def _create_policies() -> None:
+    op.create_table(
+        "policies",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("region_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("hours", sa.Text(), nullable=False),
+        sa.Column("weekdays", sa.Text(), nullable=False),
+        sa.Column("retention_days", sa.BigInteger(), nullable=True),
+        sa.Column("copies", sa.Boolean(), nullable=False),
+        sa.Column("copy_region_id", sa.Text(), nullable=True),
+        sa.Column("copy_retention_days", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("next_run_at", sa.BigInteger(), nullable=False),
+        sa.Column("planned_at", sa.BigInteger(), nullable=False),
+        sa.Column("settled_until", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("length(name) <= 128", name="ck_policies_name_length"),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_policies_account_id_accounts"),
+        sa.ForeignKeyConstraint(["region_id"], ["regions.id"], name="fk_policies_region_id_regions"),
+        sa.PrimaryKeyConstraint("id", name="pk_policies"),
+    )
+    op.create_index(
+        "ix_policies_account_created",
+        "policies",
+        ["account_id", "region_id", "created_at", "id"],
+        unique=False,
+    )
+    op.create_index("ix_policies_next_run_at", "policies", ["next_run_at"], unique=False)
+    op.create_index("ix_policies_planned_at", "policies", ["planned_at"], unique=False)
+
+
+def _create_policy_runs() -> None:
+    op.create_table(
+        "policy_runs",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("region_id", sa.Text(), nullable=False),
+        sa.Column("policy_id", sa.Text(), nullable=False),
+        sa.Column("disk_id", sa.Text(), nullable=True),
+        sa.Column("point", sa.BigInteger(), nullable=False),
+        sa.Column("outcome", sa.String(32), nullable=False),
+        sa.Column("snapshot_id", sa.Text(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "outcome IN ('running', 'finished', 'failed', 'missed', 'suspended', 'started', 'skipped')",
+            name="ck_policy_runs_runoutcome",
+        ),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_policy_runs_account_id_accounts"),
+        sa.ForeignKeyConstraint(["region_id"], ["regions.id"], name="fk_policy_runs_region_id_regions"),
+        sa.PrimaryKeyConstraint("id", name="pk_policy_runs"),
+        sa.UniqueConstraint("disk_id", "point", name="uq_policy_runs_disk_id_point"),
+    )
+    op.create_index(
+        "ix_policy_runs_account", "policy_runs", ["account_id", "region_id", "point", "id"], unique=False
+    )
+    op.create_index("ix_policy_runs_point", "policy_runs", ["point"], unique=False)
+    op.create_index("ix_policy_runs_policy", "policy_runs", ["policy_id", "point", "id"], unique=False)
+    op.create_index(
+        "uq_policy_runs_policy_point",
+        "policy_runs",
+        ["policy_id", "point"],
+        unique=True,
+        sqlite_where=_OF_POLICY,
+        postgresql_where=_OF_POLICY,
+    )
+
+
 def _create_tags() -> None:
     op.create_table(
         "tags",
@@ -210,7 +462,7 @@ def _create_tags() -> None:
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
         sa.CheckConstraint("length(key) BETWEEN 1 AND 128", name="ck_tags_key_length"),
-        sa.CheckConstraint("resource_type IN ('disk', 'snapshot')", name="ck_tags_resourcetype"),
+        sa.CheckConstraint("resource_type IN ('disk', 'snapshot', 'snapshotpolicy', 'snapshotgroup', 'instance')", name="ck_tags_resourcetype"),
         sa.CheckConstraint("length(value) <= 128", name="ck_tags_value_length"),
         sa.PrimaryKeyConstraint("resource_type", "resource_id", "key", name="pk_tags"),
     )

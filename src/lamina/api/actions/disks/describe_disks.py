@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from lamina.api.call import Call
-from lamina.api.codes import Code
+from lamina.api.codes import INVALID_PARAMETER, ApiError, Code
 from lamina.api.paging import INVALID_TOKEN, MAX_PAGE_NUMBER
 from lamina.api.schema import param
 from lamina.api.shapes.disk import DiskShape, show_disk
 from lamina.api.shapes.filters import BAD_FILTER_VALUE, UNKNOWN_FILTER_KEY, Filter, read_creation_window
 from lamina.api.shapes.tags import MAX_TAGS, TagFilter
 from lamina.api.spec import Kind, action
-from lamina.control.disks.categories import DiskCategory
+from lamina.control.disks.categories import DiskCategory, PerformanceLevel
 from lamina.control.disks.queries import DiskFilter, DiskView, list_disks
 from lamina.control.disks.states import DiskRole, DiskState
 from lamina.control.paging import Page
@@ -64,7 +64,9 @@ class DescribeDisksRequest:
         choices=("all", *(category.value for category in DiskCategory)),
         malformed=Code(400, "InvalidCategory.ValueNotSupported"),
     )
-    performance_level: str | None = None
+    performance_level: str | None = param(
+        default=None, choices=tuple(level.value for level in PerformanceLevel)
+    )
     zone_id: ZoneId | None = None
     snapshot_id: SnapshotId | None = None
     instance_id: str | None = None
@@ -154,6 +156,9 @@ def describe_disks(call: Call, scope: Scope, request: DescribeDisksRequest) -> D
 
 
 def _read_filter(request: DescribeDisksRequest) -> DiskFilter:
+    if request.performance_level is not None:
+        # A filter that is silently left out would answer disks that were not asked for.
+        raise ApiError(INVALID_PARAMETER, "PerformanceLevel is not offered as a filter; filter by Category")
     window = read_creation_window(request.filter)
     return DiskFilter(
         disk_ids=request.disk_ids,

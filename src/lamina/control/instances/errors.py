@@ -1,0 +1,73 @@
+"""Refusals about instances."""
+
+from collections.abc import Collection
+
+from lamina.control.instances.states import InstanceState
+from lamina.failures import Refusal
+from lamina.ids import InstanceId
+
+
+class InstanceNotFoundError(Refusal):
+    """The account has no such instance."""
+
+    def __init__(self, instance_id: InstanceId) -> None:
+        super().__init__(f"there is no instance {instance_id}")
+        self.instance_id = instance_id
+
+
+class InstanceStateError(Refusal):
+    """The instance is in a state in which this cannot be done.
+
+    Attributes:
+        instance_id: the instance.
+        state: its state.
+        allowed: the states in which it could be done.
+    """
+
+    def __init__(
+        self, instance_id: InstanceId, state: InstanceState, allowed: Collection[InstanceState]
+    ) -> None:
+        names = " or ".join(sorted(each.value for each in allowed))
+        super().__init__(f"instance {instance_id} is {state.value}; it must be {names}")
+        self.instance_id = instance_id
+        self.state = state
+        self.allowed = tuple(allowed)
+
+
+class InstancePendingError(Refusal):
+    """The instance is still being made."""
+
+    def __init__(self, instance_id: InstanceId) -> None:
+        super().__init__(f"instance {instance_id} is being made; wait until it is Stopped")
+        self.instance_id = instance_id
+
+
+class InstanceTypeError(Refusal):
+    """There is no such type of instance."""
+
+    def __init__(self, type_id: str) -> None:
+        super().__init__(f"there is no instance type {type_id}; DescribeInstanceTypes lists them")
+        self.type_id = type_id
+
+
+class InstanceSecurityLockError(Refusal):
+    """The operator locked the instance."""
+
+    def __init__(self, instance_id: InstanceId) -> None:
+        super().__init__(f"instance {instance_id} is locked for security; ask the operator to unlock it")
+        self.instance_id = instance_id
+
+
+class InstanceArrearsError(Refusal):
+    """The account's payments are overdue, so that its instances stand still."""
+
+    def __init__(self) -> None:
+        super().__init__("the account's payments are overdue; settle them first")
+
+
+class DeletionProtectionError(Refusal):
+    """The instance is protected from being released."""
+
+    def __init__(self, instance_id: InstanceId) -> None:
+        super().__init__(f"instance {instance_id} is protected from deletion; turn DeletionProtection off first")
+        self.instance_id = instance_id

@@ -1,0 +1,51 @@
+"""Make a task visible to its account."""
+
+from datetime import datetime
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from lamina.control.scope import Scope
+from lamina.control.shown_tasks.records import ShownTaskRecord
+from lamina.control.shown_tasks.states import TaskAction
+from lamina.ids import RegionId, TaskId
+from lamina.tasks.records import TaskRecord
+
+
+def show_task(
+    scope: Scope, task_id: TaskId, action: TaskAction, *, resource_id: str, region_id: RegionId
+) -> None:
+    """Let the scope's account see a task; to be called in the transaction that enqueues it.
+
+    Args:
+        scope: whose task it is.
+        task_id: from `lamina.tasks.queue.enqueue`.
+        action: what the API calls it.
+        resource_id: what it works on.
+        region_id: where that is.
+    """
+    scope.session.add(
+        ShownTaskRecord(
+            task_id=task_id,
+            account_id=scope.account_id,
+            region_id=region_id,
+            action=action,
+            resource_id=resource_id,
+            created_at=scope.clock.now(),
+        )
+    )
+    scope.session.flush()
+
+
+def forget_shown_tasks(session: Session, *, before: datetime) -> None:
+    """Drop what was made visible before an instant, unless its task still has a row."""
+    has_task = (
+        ShownTaskRecord.task_id.in_(
+            # those few of the old ones that still run
+            ShownTaskRecord.__table__.select()
+            .with_only_columns(ShownTaskRecord.task_id)
+            .join(TaskRecord, TaskRecord.id == ShownTaskRecord.task_id)
+            .where(ShownTaskRecord.created_at < before)
+        )
+    )
+    session.execute(delete(ShownTaskRecord).where(ShownTaskRecord.created_at < before, ~has_task))
