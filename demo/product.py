@@ -161,7 +161,7 @@ def running(directory: Path, log: Path, *, keep: bool) -> Iterator[Service]:
     At the end it is stopped, unless it is to be kept and all went well.
     """
     with log.open("wb") as messages:
-        command = [_LAMINA, "serve", "--data-dir", directory, "--listen", "127.0.0.1:0"]
+        command = [_LAMINA, "serve", "--data", directory, "--listen", "127.0.0.1:0"]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=messages, text=True, start_new_session=True
         )

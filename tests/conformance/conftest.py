@@ -195,7 +195,7 @@ def service(tmp_path_factory):
     log = folder / "log"
     with log.open("wb") as stderr:
         process = subprocess.Popen(
-            [LAMINA, "serve", "--data-dir", folder / "data", "--listen", "127.0.0.1:0"],
+            [LAMINA, "serve", "--data", folder / "data", "--listen", "127.0.0.1:0"],
             stdout=subprocess.PIPE,
             stderr=stderr,
         )

@@ -24,7 +24,8 @@ from lamina.telemetry import configure
 _DEFAULT_LISTEN: Final = "127.0.0.1:8788"
 
 _data_dir = click.option(
-    "--data-dir",
+    "--data",
+    "data_dir",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the installation.  [default: lamina in the user's data folder]",
 )
