@@ -7,6 +7,7 @@ NBD (qemu, nbd-client, nbdcopy) can use the disk while the service keeps watch o
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -77,6 +78,7 @@ class RemoteDisk:
     def __init__(self, disk_id: str, connection: DiskConnection) -> None:
         self._disk_id = disk_id
         self._connection = connection
+        self._runs = _KnownRuns()
 
     @property
     def name(self) -> str:
@@ -115,16 +117,19 @@ class RemoteDisk:
 
     def write(self, offset: int, data: memoryview) -> None:
         """Write; durable only after `flush`."""
-        for at, count in _split(offset, len(data)):
-            self._connection.write(at, bytes(data[at - offset : at - offset + count]))
+        with self._runs.changing():
+            for at, count in _split(offset, len(data)):
+                self._connection.write(at, bytes(data[at - offset : at - offset + count]))
 
     def zero(self, offset: int, length: int, *, may_punch: bool) -> None:
         """Make a range read as zero."""
-        self._connection.zero(offset, length, may_punch=may_punch)
+        with self._runs.changing():
+            self._connection.zero(offset, length, may_punch=may_punch)
 
     def trim(self, offset: int, length: int) -> None:
         """Give the range back; it reads as zero from now on."""
-        self._connection.zero(offset, length, may_punch=True)
+        with self._runs.changing():
+            self._connection.zero(offset, length, may_punch=True)
 
     def flush(self) -> None:
         """Make every completed write durable."""
@@ -136,8 +141,66 @@ class RemoteDisk:
     def block_status(self, context: str, offset: int, length: int) -> Iterator[StatusRun]:
         """Runs of data, zeros and holes."""
         assert context == "base:allocation", "the only context on offer"
-        for run_length, kind in self._connection.list_extents(offset, min(length, GIB)):
-            yield StatusRun(run_length, _FLAGS[kind])
+        runs = self._runs.find(offset, length)
+        if runs is None:
+            age = self._runs.age
+            window = min(max(length, GIB), self.size_bytes - offset)
+            found = [
+                StatusRun(size, _FLAGS[kind]) for size, kind in self._connection.list_extents(offset, window)
+            ]
+            self._runs.keep(age, offset, found)
+            runs = _cut(found, 0, length)
+        yield from runs
+
+
+class _KnownRuns:
+    """The runs that were asked for last. Nobody else writes to the disk, so they hold until we write.
+
+    A copying program asks for the runs of every piece: without this, thousands of calls of 2 ms for a disk of 1 GiB.
+
+    Attributes:
+        age: grows whenever something is written.
+    """
+
+    def __init__(self) -> None:
+        self.age = 0
+        self._kept: tuple[int, list[StatusRun]] | None = None
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """What is known before the end of this block is forgotten at its end: it may be from before the write."""
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.age += 1
+                self._kept = None
+
+    def keep(self, age: int, offset: int, runs: list[StatusRun]) -> None:
+        """These runs begin at `offset`; they were asked for when the disk had this age."""
+        with self._lock:
+            if age == self.age:
+                self._kept = offset, runs
+
+    def find(self, offset: int, length: int) -> list[StatusRun] | None:
+        """The runs from `offset` on, as far as they are known; None if nothing is known there."""
+        with self._lock:
+            kept = self._kept
+        if kept is None or offset < kept[0]:
+            return None
+        return _cut(kept[1], offset - kept[0], length) or None
+
+
+def _cut(runs: Sequence[StatusRun], skip: int, length: int) -> list[StatusRun]:
+    """The part of the runs that begins `skip` bytes behind their start, `length` bytes at most."""
+    found = []
+    for run in runs:
+        first, last = max(skip, 0), min(run.length, skip + length)
+        if first < last:
+            found.append(StatusRun(last - first, run.flags))
+        skip -= run.length
+    return found
 
 
 def _split(offset: int, length: int) -> Iterator[tuple[int, int]]:
