@@ -3,30 +3,31 @@
 Rules that everything above relies on:
 
 - A session is made here, by `Database.transaction` or `Database.reading`, and passed on; nobody looks one up.
-- A writing transaction never spans I/O: SQLite has one writer, and everybody else waits for it.
+- What a transaction reads does not change until it ends: it keeps others from writing, everybody or those of
+  one account. So a verb may look first and write then. How: `lamina.database_kinds`.
+- A writing transaction never spans I/O, because others wait for it.
 - Instants are whole microseconds in UTC. A datetime without a zone is refused, since it is wrong somewhere.
-- No SQL that only SQLite understands; PostgreSQL runs the same statements.
+- No SQL that only one kind of database understands: SQLite and PostgreSQL run the same statements.
 """
 
 import enum
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import BigInteger, Connection, Dialect, Engine, MetaData, Text, TypeDecorator, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy import BigInteger, Connection, Dialect, Engine, MetaData, Text, TypeDecorator
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session
-from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeEngine
 
+from lamina.database_kinds import Guard, is_conflict, open_engine, reading, writing
 from lamina.failures import Fault
 from lamina.ids import (
     AccessKeyId,
@@ -52,19 +53,34 @@ _NAMES: Final = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
-_WRITES: Final = "lamina_writes"
 _TOPICS: Final = "lamina_topics"
 _ENUM_LENGTH: Final = 32
-# Longer than the longest writing transaction by far; a writer that waits this long has met a stuck process.
-_BUSY_MILLISECONDS: Final = 30_000
-# SQLite connections cost a file handle each. Threads must never wait for one another here, because one that
-# holds a reading session may be waiting for a writer.
-_POOL_SIZE: Final = 16
-_POOL_OVERFLOW: Final = 112
+_TRIES: Final = 5
+
+T = TypeVar("T")
 
 
 class DatabaseFaultError(Fault):
     """The database could not be reached, was locked for too long, or had no room left."""
+
+
+class TransactionLostError(DatabaseFaultError):
+    """The database gave a transaction up before its commit; nothing was written, and it may be run again."""
+
+
+def insist(transact: Callable[[], T]) -> T:
+    """Run a whole transaction, and again if the database gave it up: five times at most.
+
+    Raises:
+        TransactionLostError: it was given up each time.
+        DatabaseFaultError: the database failed otherwise.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return transact()
+        except TransactionLostError:
+            continue  # no pause: whoever was in the way has its commit behind it, or a new connection is made
+    return transact()
 
 
 class Instant(TypeDecorator[datetime]):
@@ -143,7 +159,7 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._writing = engine.execution_options(**{_WRITES: True})
+        self._reading = reading(engine)
         self._listeners: dict[str, list[Callable[[], None]]] = {}
         self._lock = threading.Lock()
 
@@ -152,49 +168,81 @@ class Database:
         """Open a database and bring its schema up to date; an empty one is filled.
 
         Args:
-            url: an SQLAlchemy URL such as `sqlite:////var/lib/lamina/lamina.sqlite`.
+            url: an SQLAlchemy URL such as `sqlite:////var/lib/lamina/lamina.sqlite` or
+                `postgresql://lamina@db.example/lamina`.
 
         Raises:
             DatabaseFaultError: it cannot be opened or migrated.
+            Refusal: the URL is not one of a database that is offered.
         """
+        engine = open_engine(url)
         with _converted():
-            engine = _make_engine(url)
             database = cls(engine)
-            with database._writing.begin() as connection:
+            with writing(engine, Guard.EVERYBODY).begin() as connection:
                 _migrate(connection)
             return database
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several processes, on any hosts, may work with it at once."""
+        return self._engine.dialect.name != "sqlite"
 
     def close(self) -> None:
         """Give the connections back. Sessions in use are not interrupted."""
         self._engine.dispose()
 
-    @contextmanager
-    def transaction(self) -> Iterator[Session]:
+    def transaction(self, *, of: str | None = None) -> AbstractContextManager[Session]:
         """A session that writes: committed at the end, rolled back by any exception.
 
-        It is the only writer from its first statement on, so what it reads cannot change under it.
+        What it reads does not change until it ends: from its first statement on nobody else writes. With `of`,
+        that is so for the rows of one account, the only ones that it may then look at; the transactions of
+        other accounts go on beside it, where the database can do that.
+
+        Args:
+            of: the id of an account.
 
         Raises:
+            TransactionLostError: the database gave it up; see `insist`.
             DatabaseFaultError: the database failed; nothing was changed.
         """
-        with _converted(), Session(self._writing, expire_on_commit=False) as session:
-            with session.begin():
-                yield session
-            topics: set[str] = session.info.get(_TOPICS, set())
-        for topic in topics:
-            for listener in tuple(self._listeners.get(topic, ())):
-                listener()
+        return self._write(Guard.EVERYBODY if of is None else of)
+
+    def unguarded(self) -> AbstractContextManager[Session]:
+        """A session that writes and keeps nobody from writing: each statement has to name what it relies on.
+
+        Raises:
+            TransactionLostError: the database gave it up; see `insist`.
+            DatabaseFaultError: the database failed; nothing was changed.
+        """
+        return self._write(Guard.NOBODY)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session that sees one state of the database throughout and never writes.
 
         Raises:
+            TransactionLostError: the database gave it up; see `insist`.
             DatabaseFaultError: the database failed.
         """
-        with _converted(), Session(self._engine, expire_on_commit=False, autoflush=False) as session:
+        with (
+            _converted(is_undone=True),
+            Session(self._reading, expire_on_commit=False, autoflush=False) as session,
+        ):
             yield session
             assert not any((session.new, session.dirty, session.deleted)), "a reading session was written to"
+
+    @contextmanager
+    def _write(self, guard: Guard | str) -> Iterator[Session]:
+        with Session(writing(self._engine, guard), expire_on_commit=False) as session:
+            with _converted(is_undone=True):
+                yield session
+                session.flush()
+            with _converted():  # a connection that is lost now leaves it open whether it was committed
+                session.commit()
+            topics: set[str] = session.info.get(_TOPICS, set())
+        for topic in topics:
+            for listener in tuple(self._listeners.get(topic, ())):
+                listener()
 
     def listen(self, topic: str, listener: Callable[[], None]) -> Callable[[], None]:
         """Have `listener` called after every commit that announced `topic`; returns what ends that."""
@@ -209,42 +257,24 @@ class Database:
 
 
 @contextmanager
-def _converted() -> Iterator[None]:
+def _converted(*, is_undone: bool = False) -> Iterator[None]:
+    """Turn the database's errors into faults.
+
+    Args:
+        is_undone: a transaction that fails here has certainly changed nothing.
+    """
     try:
         yield
-    except OperationalError as failure:
-        raise DatabaseFaultError(f"the database failed: {failure.orig}", retryable=True) from failure
+    except PoolTimeoutError as failure:
+        raise DatabaseFaultError(f"all connections to the database are in use: {failure}", retryable=True) from failure
     except DBAPIError as failure:
-        if not failure.connection_invalidated:
-            raise  # broken constraints and the like are bugs, not faults
-        raise DatabaseFaultError(f"the database went away: {failure.orig}", retryable=True) from failure
-
-
-def _make_engine(url: str) -> Engine:
-    engine = sqlalchemy.create_engine(url, pool_size=_POOL_SIZE, max_overflow=_POOL_OVERFLOW)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    assert isinstance(connection, sqlite3.Connection)
-    connection.isolation_level = None  # the driver must not open transactions behind our back
-    for pragma in (
-        f"busy_timeout={_BUSY_MILLISECONDS}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A deferred transaction that reads first cannot wait for its turn to write: 4 threads of 100 increments
-    # met 249 lock errors that way, and none with IMMEDIATE.
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if is_conflict(failure) or (is_undone and failure.connection_invalidated):
+            raise TransactionLostError(f"the database gave a transaction up: {failure.orig}", retryable=True) from failure
+        if failure.connection_invalidated:
+            raise DatabaseFaultError(f"the database went away: {failure.orig}", retryable=True) from failure
+        if isinstance(failure, OperationalError):
+            raise DatabaseFaultError(f"the database failed: {failure.orig}", retryable=True) from failure
+        raise  # broken constraints and the like are bugs, not faults
 
 
 def _migrate(connection: Connection) -> None:

@@ -83,6 +83,12 @@ def mint_access_key_id() -> AccessKeyId:
     return AccessKeyId("LTAI" + body)
 
 
+def is_access_key_id(text: str) -> bool:
+    """Whether a text looks like an access key id, and so cannot be a secret that was put in its place."""
+    body = text.removeprefix("LTAI")
+    return len(body) == _BODY_LENGTH and body != text and body.isascii() and body.isalnum()
+
+
 def mint_secret() -> str:
     """A new access key secret: 30 letters or digits (178 bits)."""
     return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(30))

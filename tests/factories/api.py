@@ -18,6 +18,7 @@ from lamina.api.wire import parse_pairs
 from lamina.clock import ManualClock
 from lamina.control.accounts.access_keys import AccessKey, add_access_key
 from lamina.control.accounts.create import create_account
+from lamina.control.audit.journal import AuditJournal
 from lamina.control.disks.volumes import Volumes
 from lamina.control.regions.create import NewRegion, create_region
 from lamina.control.root_key import RootKey, Vault
@@ -129,6 +130,7 @@ def make_installation(folder: Path, *, calls_per_second: float = 10_000.0) -> In
         region_id=REGION,
         nonces=NonceStore(clock, folder / "nonces"),
         limiter=RateLimiter(clock, calls_per_second),
+        audit=AuditJournal(database, capacity=10**9),  # no thread: tests that look at it flush it
         paging_key=root.derive("paging"),
     )
     return Installation(services, Pipeline(services), clock, itertools.count())

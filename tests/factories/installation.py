@@ -9,8 +9,8 @@ from pathlib import Path
 from sqlalchemy import select
 
 from lamina.clock import ManualClock
-from lamina.control.accounts.records import AccountRecord
 from lamina.control.accounts.create import create_account
+from lamina.control.accounts.records import AccountRecord
 from lamina.control.disks.categories import DiskCategory
 from lamina.control.disks.channel import DiskChannel, open_channel
 from lamina.control.disks.connect import connect, disconnect
@@ -69,7 +69,10 @@ class Site:
         """A new empty disk of any category."""
         with self.scope() as scope:
             new = NewDisk(
-                zone_id=ZONE, category=options.pop("category", DiskCategory.CLOUD_ESSD), size_gib=size_gib, **options
+                zone_id=ZONE,
+                category=options.pop("category", DiskCategory.CLOUD_ESSD),
+                size_gib=size_gib,
+                **options,
             )
             disk_id = create_disk(scope, new).id
         self.work()

@@ -1,6 +1,7 @@
 """Tasks for tests: a kind whose steps write down what happens, and ways to break any kind's steps."""
 
 from collections.abc import Callable, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,18 @@ from lamina.tasks.runner import Runner
 from lamina.tasks.task import QUICK, Step, TaskKind
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+
+
+class _AbortedError(Exception):
+    pass
+
+
+@contextmanager
+def rolled_back(transaction):
+    """Carry out the body in a transaction that fails at its very end."""
+    with suppress(_AbortedError), transaction as session:
+        yield session
+        raise _AbortedError
 
 
 class Killed(BaseException):
@@ -78,7 +91,7 @@ class Bench:
     diary: Diary
     runner: Runner[Diary]
 
-    def add(self, key: str = "key", kind: TaskKind = DIARY, arguments: object = Note()) -> str:  # noqa: B008
+    def add(self, key: str = "key", kind: TaskKind = DIARY, arguments: object = Note()) -> str:
         with self.database.transaction() as session:
             return enqueue(session, self.clock, kind, arguments, key=key)
 

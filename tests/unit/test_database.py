@@ -15,6 +15,7 @@ from lamina.control.accounts.states import AccountStanding
 from lamina.control.tables import TABLES
 from lamina.control.tags.records import ResourceType, TagRecord
 from lamina.database import Database, DatabaseFaultError, Record, announce
+from tests.factories.tasks import rolled_back
 
 START = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -33,7 +34,9 @@ def account(number, created_at=START):
 def test_instants_keep_their_microseconds_and_come_back_in_utc(database):
     shanghai = START.astimezone(timezone(timedelta(hours=8)))
     with database.transaction() as session:
-        session.add_all([account(1), account(2, shanghai), account(3, datetime(1969, 12, 31, 23, 59, tzinfo=UTC))])
+        session.add_all(
+            [account(1), account(2, shanghai), account(3, datetime(1969, 12, 31, 23, 59, tzinfo=UTC))]
+        )
     with database.reading() as session:
         read = [session.get(AccountRecord, str(number)).created_at for number in (1, 2, 3)]
         raw = session.scalar(text("SELECT created_at FROM accounts WHERE id = '1'"))
@@ -48,17 +51,19 @@ def test_an_instant_without_a_zone_is_refused(database):
 
 
 def test_a_transaction_is_all_or_nothing(database):
-    with pytest.raises(ZeroDivisionError), database.transaction() as session:
+    with rolled_back(database.transaction()) as session:
         session.add(account(1))
         session.flush()
-        1 / 0  # noqa: B018
     with database.reading() as session:
         assert session.scalars(select(AccountRecord)).all() == []
 
 
 def test_read_modify_write_from_several_threads_loses_nothing(database):
     with database.transaction() as session:
-        session.add(TagRecord(resource_type=ResourceType.DISK, resource_id="d", key="count", value="0"))
+        row = TagRecord(
+            resource_type=ResourceType.DISK, resource_id="d", key="count", value="0", account_id="1"
+        )
+        session.add(row)
 
     def count_up():
         for _ in range(50):
@@ -99,7 +104,10 @@ def test_values_outside_an_enum_and_texts_that_are_too_long_are_refused_by_the_d
     with pytest.raises(IntegrityError), database.transaction() as session:
         session.execute(text("INSERT INTO accounts VALUES ('1', 'x', 'royal', 0)"))
     with pytest.raises(IntegrityError), database.transaction() as session:
-        session.add(TagRecord(resource_type=ResourceType.DISK, resource_id="d", key="k" * 129, value=""))
+        row = TagRecord(
+            resource_type=ResourceType.DISK, resource_id="d", key="k" * 129, value="", account_id="1"
+        )
+        session.add(row)
 
 
 def test_a_database_that_cannot_be_opened_is_a_fault(tmp_path):
@@ -118,9 +126,8 @@ def test_listeners_hear_of_commits_that_announced_their_topic_and_of_no_others(d
     assert heard == ["tasks"]
     with database.transaction() as session:
         announce(session, "other")
-    with pytest.raises(ZeroDivisionError), database.transaction() as session:
+    with rolled_back(database.transaction()) as session:
         announce(session, "tasks")
-        1 / 0  # noqa: B018
     stop()
     with database.transaction() as session:
         announce(session, "tasks")
@@ -155,11 +162,17 @@ def describe_schema(engine):
             "references": sorted(map(str, inspector.get_foreign_keys(table))),
             "unique": sorted(map(str, inspector.get_unique_constraints(table))),
             "indexes": sorted(
-                (each["name"], each["column_names"], each["unique"], str(each["dialect_options"].get("sqlite_where")))
+                (
+                    each["name"],
+                    each["column_names"],
+                    each["unique"],
+                    str(each["dialect_options"].get("sqlite_where")),
+                )
                 for each in inspector.get_indexes(table)
             ),
             "checks": sorted(
-                (each["name"], each["sqltext"].replace(f"{table}.", "")) for each in inspector.get_check_constraints(table)
+                (each["name"], each["sqltext"].replace(f"{table}.", ""))
+                for each in inspector.get_check_constraints(table)
             ),
         }
     return tables

@@ -22,7 +22,14 @@ def lines():
 
 
 def test_a_line_has_event_and_facts(lines):
-    log(get_logger("lamina.test"), logging.INFO, "a disk was made", disk_id="d-1", size_gib=20, note="two\nlines")
+    log(
+        get_logger("lamina.test"),
+        logging.INFO,
+        "a disk was made",
+        disk_id="d-1",
+        size_gib=20,
+        note="two\nlines",
+    )
     (line,) = lines()
     assert line.pop("at").endswith("+00:00")
     assert line == {
@@ -35,7 +42,9 @@ def test_a_line_has_event_and_facts(lines):
     }
 
 
-@pytest.mark.parametrize("name", ["secret", "access_key_secret", "Password", "passphrase", "signature", "authorization"])
+@pytest.mark.parametrize(
+    "name", ["secret", "access_key_secret", "Password", "passphrase", "signature", "authorization"]
+)
 def test_secrets_are_never_written(lines, name):
     log(get_logger("lamina.test"), logging.INFO, "event", **{name: "hunter2"})
     assert lines()[0][name] == "(hidden)"
@@ -43,11 +52,12 @@ def test_secrets_are_never_written(lines, name):
 
 def test_a_failure_carries_its_traceback(lines):
     try:
-        raise ValueError("broken")
+        int("broken")
     except ValueError as error:
         log_failure(get_logger("lamina.test"), "it failed", error, task_id="t-1")
     (line,) = lines()
-    assert (line["failure"], line["message"], line["task_id"], line["level"]) == ("ValueError", "broken", "t-1", "error")
+    assert (line["failure"], line["task_id"], line["level"]) == ("ValueError", "t-1", "error")
+    assert "broken" in line["message"]
     assert "test_telemetry.py" in line["traceback"]
 
 

@@ -38,10 +38,14 @@ class ApiApp:
 
     Args:
         answer: the pipeline.
+        close: called when the last call is answered and the server goes.
     """
 
-    def __init__(self, answer: Callable[[HttpRequest], HttpReply]) -> None:
+    def __init__(
+        self, answer: Callable[[HttpRequest], HttpReply], *, close: Callable[[], None] = lambda: None
+    ) -> None:
         self._answer = answer
+        self._close = close
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="api")
         self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
 
@@ -72,9 +76,11 @@ class ApiApp:
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
-            await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 self._threads.shutdown(wait=True)
+                self._close()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
                 return
 
 

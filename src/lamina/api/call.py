@@ -6,14 +6,22 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
-from lamina.api.codes import ACCESS_KEY_DISABLED, SUSPENDED, UNKNOWN_ACCESS_KEY, ApiError
+from lamina.api.codes import (
+    ACCESS_KEY_DISABLED,
+    SUSPENDED,
+    UNKNOWN_ACCESS_KEY,
+    UNKNOWN_ACCESS_KEY_2026,
+    ApiError,
+)
 from lamina.api.nonces import NonceStore
 from lamina.api.paging import Pager
 from lamina.api.rate_limit import RateLimiter
 from lamina.clock import Clock
 from lamina.control.accounts.access_keys import AccessKey, find_access_key
 from lamina.control.accounts.states import AccountStanding
+from lamina.control.audit.journal import AuditJournal
 from lamina.control.disks.volumes import Volumes
+from lamina.control.preferences import Compatibility
 from lamina.control.root_key import Vault
 from lamina.control.scope import Limits, Scope
 from lamina.database import Database
@@ -34,6 +42,7 @@ class Services:
         region_id: where calls are made that name no region.
         nonces: replay protection.
         limiter: rate limits.
+        audit: where every call is written down.
         paging_key: 32 secret bytes that authenticate paging tokens.
     """
 
@@ -46,19 +55,22 @@ class Services:
     region_id: RegionId
     nonces: NonceStore
     limiter: RateLimiter
+    audit: AuditJournal
     paging_key: bytes = field(repr=False)
 
     def find_key(self, access_key_id: str) -> AccessKey:
         """The access key that a call says to be signed with.
 
         Raises:
-            ApiError: it is unknown, or it was disabled.
+            ApiError: it is unknown, or it was disabled or rotated out.
         """
         with self.database.reading() as session:
             key = find_access_key(session, self.vault, AccessKeyId(access_key_id))
         if key is None:
-            raise ApiError(UNKNOWN_ACCESS_KEY, f"There is no access key {access_key_id}")
-        if not key.is_enabled:
+            is_new = self.limits.compatibility is Compatibility.API_2026
+            code = UNKNOWN_ACCESS_KEY_2026 if is_new else UNKNOWN_ACCESS_KEY
+            raise ApiError(code, f"There is no access key {access_key_id}")
+        if not key.is_usable(self.wall_clock.now()):
             raise ApiError(
                 ACCESS_KEY_DISABLED, f"The access key {access_key_id} is disabled; use another one"
             )

@@ -27,6 +27,7 @@ COMMON: Final = (
     codes.ILLEGAL_TIMESTAMP,
     codes.UNKNOWN_ACCESS_KEY,
     codes.ACCESS_KEY_DISABLED,
+    codes.NO_PERMISSION,
     codes.THROTTLED,
     codes.INTERNAL_ERROR,
     codes.UNAVAILABLE,

@@ -20,19 +20,51 @@ from lamina.api.codes import (
 from lamina.api.spec import Action
 from lamina.control.accounts.errors import AccessKeyNotFoundError, AccountNotFoundError
 from lamina.control.disks.errors import (
+    AttachedElsewhereError,
     ConnectionNotFoundError,
+    DeviceTakenError,
+    DiskAttachedError,
     DiskCategoryError,
     DiskConnectedError,
+    DiskLimitError,
+    DiskNeverUsedError,
     DiskNotFoundError,
+    DiskPortableError,
     DiskRangeError,
     DiskResetInProgressError,
+    DiskShrinkError,
     DiskSizeError,
     DiskStateError,
+    ForeignSystemDiskError,
     NeverAttachedError,
+    NotAttachedError,
+    NotBootableError,
+    SameSpecError,
     SnapshotMismatchError,
+    SourceSnapshotGoneError,
+    SystemDiskKeptError,
+    ZoneMismatchError,
 )
 from lamina.control.idempotency.errors import TokenReusedError
 from lamina.control.installation import InstallationBusyError
+from lamina.control.instances.errors import (
+    DeletionProtectionError,
+    InstanceArrearsError,
+    InstanceNotFoundError,
+    InstanceNotRunningError,
+    InstancePendingError,
+    InstanceSecurityLockError,
+    InstanceStateError,
+    InstanceTypeError,
+    SystemDiskMissingError,
+)
+from lamina.control.policies.errors import (
+    AutomaticQuotaError,
+    PartlyUnsupportedError,
+    PolicyNotFoundError,
+    PolicyQuotaError,
+    TargetRegionError,
+)
 from lamina.control.regions.errors import RegionNotFoundError, ZoneNotFoundError
 from lamina.control.root_key import RootKeyError
 from lamina.control.snapshots.errors import (
@@ -64,6 +96,16 @@ TABLE: Final[Mapping[type[LaminaError], Code]] = {
     TagQuotaError: Code(403, "QuotaExceed.Tags"),
     # control.idempotency
     TokenReusedError: Code(400, "IdempotentParameterMismatch"),
+    # control.instances
+    InstanceNotFoundError: Code(404, "InvalidInstanceId.NotFound"),
+    InstanceStateError: Code(403, "IncorrectInstanceStatus"),
+    InstancePendingError: Code(403, "IncorrectInstanceStatus.Initializing"),
+    InstanceTypeError: Code(400, "InvalidInstanceType.ValueNotSupported"),
+    InstanceSecurityLockError: Code(403, "InstanceLockedForSecurity"),
+    InstanceArrearsError: Code(403, "InstanceExpiredOrInArrears"),
+    DeletionProtectionError: Code(403, "InvalidOperation.DeletionProtection"),
+    InstanceNotRunningError: Code(403, "InvalidInstanceStatus.NotRunning"),
+    SystemDiskMissingError: Code(403, "DiskError"),
     # control.disks
     DiskNotFoundError: Code(404, "InvalidDiskId.NotFound"),
     DiskStateError: Code(403, "IncorrectDiskStatus"),
@@ -75,6 +117,20 @@ TABLE: Final[Mapping[type[LaminaError], Code]] = {
     ConnectionNotFoundError: Code(404, "InvalidConnectionId.NotFound"),
     DiskRangeError: Code(400, "InvalidParameter.Range"),
     SnapshotMismatchError: Code(403, "InvalidParameter.Mismatch"),
+    DiskNeverUsedError: Code(403, "IncorrectDiskStatus.NeverUsed"),
+    DiskAttachedError: Code(403, "DiskStillAttached"),
+    SystemDiskKeptError: Code(403, "InvalidDiskStatus.DeleteProtection"),
+    ZoneMismatchError: Code(403, "ResourcesNotInSameZone"),
+    DiskLimitError: Code(403, "InstanceDiskLimitExceeded"),
+    DeviceTakenError: Code(403, "InvalidDevice.InUse"),
+    NotBootableError: Code(400, "InvalidDisk.DiskNotBootable"),
+    ForeignSystemDiskError: Code(400, "InvalidInstance.NotOriginInstance"),
+    NotAttachedError: Code(404, "InvalidDisk.AlreadyDetached"),
+    AttachedElsewhereError: Code(403, "DependencyViolation"),
+    DiskPortableError: Code(403, "DiskNotPortable"),
+    DiskShrinkError: Code(403, "InvalidDiskSize.TooSmall"),
+    SourceSnapshotGoneError: Code(403, "InvalidSourceSnapshot"),
+    SameSpecError: Code(403, "OperationDenied"),
     # control.snapshots
     SnapshotNotFoundError: Code(404, "InvalidSnapshotId.NotFound"),
     SnapshotNotReadyError: Code(403, "InvalidSnapshotId.NotReady"),
@@ -84,6 +140,12 @@ TABLE: Final[Mapping[type[LaminaError], Code]] = {
     SnapshotHeldByImageError: Code(403, "SnapshotCreatedImage"),
     SnapshotHeldByDiskError: Code(403, "SnapshotCreatedDisk"),
     SnapshotBusyError: Code(403, "Operation.Conflict"),
+    # control.policies
+    PolicyNotFoundError: Code(404, "ParameterInvalid"),
+    PolicyQuotaError: Code(403, "AutoSnapshotPolicy.QuotaExceed"),
+    PartlyUnsupportedError: Code(400, "PartofDiskCategory.OperationNotSupported"),
+    TargetRegionError: Code(403, "InvalidParameter.TargetCopyRegions"),
+    AutomaticQuotaError: Code(403, "QuotaExceed.Snapshot"),  # recorded by a policy's run, never met by a call
     # tasks
     TaskBusyError: Code(409, "OperationConflict"),
     # kinds of failures, for what has no line above

@@ -6,7 +6,8 @@ calls it in a thread. Every call ends in one reply, one request id and one audit
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from datetime import datetime
 from typing import Any, Final
 
 from blake3 import blake3
@@ -15,8 +16,10 @@ from lamina.api.call import Call, Services
 from lamina.api.codes import (
     DRY_RUN_PASSED,
     INVALID_ACTION,
+    INVALID_ACTION_2026,
     INVALID_VERSION,
     MISSING_PARAMETER,
+    NO_PERMISSION,
     REQUEST_TOO_LARGE,
     REQUEST_TOO_SLOW,
     THROTTLED,
@@ -32,9 +35,13 @@ from lamina.api.signature import BLAKE3_HEADER, SignedCall, read_claim
 from lamina.api.spec import VERSION, Action, Kind
 from lamina.api.wire import Pair, Parameters, Tree, encode_json, encode_xml, merge_pairs, parse_pairs
 from lamina.control.accounts.access_keys import AccessKey
+from lamina.control.accounts.states import ALLOWED
+from lamina.control.audit.journal import write_entry
+from lamina.control.audit.records import AuditEntry
+from lamina.control.preferences import Compatibility
 from lamina.control.regions.queries import get_region
 from lamina.failures import Corruption, Fault, LaminaError
-from lamina.ids import RegionId, RequestId, mint_request_id
+from lamina.ids import RegionId, RequestId, is_access_key_id, mint_request_id
 from lamina.telemetry import get_logger, log, log_failure
 
 _AUDIT: Final = get_logger("lamina.audit")
@@ -47,6 +54,7 @@ _BYTES_TYPE: Final = "application/octet-stream"
 _XML_TYPE: Final = "text/xml;charset=utf-8"
 _MAX_QUERY_BYTES: Final = 64 * 1024
 _RETRY_AFTER_MILLISECONDS: Final = "1000"
+_MAX_AUDITED: Final = 256  # characters of a client's text; a call that names 100 disks is cut off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +95,17 @@ class _Trace:
 
     request_id: RequestId
     host: str
+    client: str
+    at: datetime
+    started: float
     is_json: bool = False
     action: Action | None = None
     action_name: str = ""
     account_id: str = ""
     access_key_id: str = ""
     resource: str = ""
+    has_room: bool = False
+    is_audited: bool = False
 
 
 class Pipeline:
@@ -103,24 +116,30 @@ class Pipeline:
 
     def answer(self, request: HttpRequest) -> HttpReply:
         """The reply to a request; never raises."""
-        started = self._services.wall_clock.monotonic()
         host = request.headers.get("host", ("",))[0]
         # The Python SDK puts the scheme into Host when its endpoint was given with one.
         trace = _Trace(
             request_id=mint_request_id(),
             host=host.rpartition("://")[2],
+            client=request.client,
+            at=self._services.clock.now(),
+            started=self._services.wall_clock.monotonic(),
             is_json="authorization" in request.headers,
         )
         outcome = "ok"
         try:
+            self._services.audit.require_room()
+            trace.has_room = True
             reply = self._process(request, trace)
         except Exception as failure:  # noqa: BLE001 - the last line of defence; bugs are logged with their traceback
             _report(failure, trace)
             error = describe(failure, trace.action)
             reply = _encode_error(error, trace)
             outcome = error.code.text
-        elapsed = self._services.wall_clock.monotonic() - started
-        _audit(trace, request, reply.status, outcome, elapsed)
+        entry = self._describe(trace, reply.status, outcome)
+        if trace.has_room and not trace.is_audited:
+            self._services.audit.add(entry)
+        _log_call(entry)
         return reply
 
     def _process(self, request: HttpRequest, trace: _Trace) -> HttpReply:
@@ -128,11 +147,12 @@ class Pipeline:
         signed = _parse(request)
         parameters = _read_parameters(signed, trace)
         key = self._authenticate(signed, trace)
-        action = _find_action(signed, parameters, trace)
+        action = self._find_action(signed, parameters, trace)
         self._services.limiter.spend(key.account_id, action.name)
+        _check_permission(key, action)
         region_id = self._find_region(parameters)
         values = decode(action.request, parameters, b"" if signed.form else request.body)
-        trace.resource = (getattr(values, action.resource) or "") if action.resource else ""
+        trace.resource = _join_names(getattr(values, action.resource)) if action.resource else ""
         call = Call(
             services=self._services,
             request_id=trace.request_id,
@@ -141,11 +161,12 @@ class Pipeline:
             action=action.name,
             host=trace.host,
         )
-        return _encode(self._run(action, call, values), trace)
+        return _encode(self._run(action, call, values, trace), trace)
 
     def _authenticate(self, signed: SignedCall, trace: _Trace) -> AccessKey:
         claim = read_claim(signed)
-        trace.access_key_id = claim.access_key_id
+        # Whoever mixes up the two halves of a key sends the secret here.
+        trace.access_key_id = claim.access_key_id if is_access_key_id(claim.access_key_id) else ""
         key = self._services.find_key(claim.access_key_id)
         claim.verify(key.secret)
         # Only now: an unsigned call must not be able to fill the store or to use up somebody's nonce.
@@ -154,14 +175,31 @@ class Pipeline:
         return key
 
     def _find_region(self, parameters: Parameters) -> RegionId:
-        name = parameters.get("RegionId")
+        # The older SDK adds its own `RegionId` to what the caller set as `regionId`.
+        name = parameters.get("regionId")
         if not name or name == self._services.region_id:
             return self._services.region_id
         with self._services.database.reading() as session:
             return get_region(session, RegionId(name)).id
 
-    def _run(self, action: Action, call: Call, values: Any) -> Any:  # noqa: ANN401 - each action has its classes
-        if action.kind is Kind.MOVES_DATA:
+    def _find_action(self, signed: SignedCall, parameters: Parameters, trace: _Trace) -> Action:
+        name = _common(signed, parameters, "Action")
+        version = _common(signed, parameters, "Version")
+        trace.action_name = name
+        found = find_action(name)
+        if found is None:
+            is_new = self._services.limits.compatibility is Compatibility.API_2026
+            raise ApiError(
+                INVALID_ACTION_2026 if is_new else INVALID_ACTION,
+                f"The action {name!r} is not offered; see the list of actions in the reference",
+            )
+        if version != VERSION:
+            raise ApiError(INVALID_VERSION, f"The version {version!r} is not offered; use {VERSION}")
+        trace.action, trace.action_name = found, found.name
+        return found
+
+    def _run(self, action: Action, call: Call, values: Any, trace: _Trace) -> Any:  # noqa: ANN401 - each action has its classes
+        if action.kind in (Kind.MOVES_DATA, Kind.READS_DATA):
             return action.handler(call, values)
         if action.kind is Kind.READS:
             with call.reading() as scope:
@@ -174,7 +212,25 @@ class Pipeline:
             _stop_dry_run(values)  # raises within the transaction, which is rolled back
             if replayed is None:
                 remember(scope, action, values, answer)
-            return answer
+            trace.resource = _join_names(trace.resource, *_list_ids(answer))
+            write_entry(scope.session, self._describe(trace, 200, "ok"))
+        trace.is_audited = True
+        return answer
+
+    def _describe(self, trace: _Trace, status: int, outcome: str) -> AuditEntry:
+        elapsed = self._services.wall_clock.monotonic() - trace.started
+        return AuditEntry(
+            request_id=trace.request_id,
+            at=trace.at,
+            account_id=trace.account_id,
+            access_key_id=trace.access_key_id,
+            action=trace.action_name if trace.action else "",
+            resource=trace.resource,
+            outcome=outcome,
+            status=status,
+            client=trace.client,
+            microseconds=round(elapsed * 1_000_000),
+        )
 
 
 def _check_sizes(request: HttpRequest) -> None:
@@ -213,19 +269,12 @@ def _read_parameters(signed: SignedCall, trace: _Trace) -> Parameters:
     return parameters
 
 
-def _find_action(signed: SignedCall, parameters: Parameters, trace: _Trace) -> Action:
-    name = _common(signed, parameters, "Action")
-    version = _common(signed, parameters, "Version")
-    trace.action_name = name
-    found = find_action(name)
-    if found is None:
+def _check_permission(key: AccessKey, action: Action) -> None:
+    if action.access not in ALLOWED[key.role]:
         raise ApiError(
-            INVALID_ACTION, f"The action {name!r} is not offered; see the list of actions in the reference"
+            NO_PERMISSION,
+            f"The access key {key.id} is {key.role.value} and must not call {action.name}; use another key",
         )
-    if version != VERSION:
-        raise ApiError(INVALID_VERSION, f"The version {version!r} is not offered; use {VERSION}")
-    trace.action, trace.action_name = found, found.name
-    return found
 
 
 def _common(signed: SignedCall, parameters: Parameters, name: str) -> str:
@@ -286,18 +335,30 @@ def _report(failure: Exception, trace: _Trace) -> None:
         log_failure(_LOGGER, "a call failed", failure, **facts)
 
 
-def _audit(trace: _Trace, request: HttpRequest, status: int, outcome: str, seconds: float) -> None:
+def _log_call(entry: AuditEntry) -> None:
     log(
         _AUDIT,
         logging.INFO,
         "call",
-        request_id=trace.request_id,
-        action=trace.action_name,
-        resource=trace.resource,
-        account_id=trace.account_id,
-        access_key_id=trace.access_key_id,
-        client=request.client,
-        status=status,
-        outcome=outcome,
-        milliseconds=round(seconds * 1000, 3),
+        request_id=entry.request_id,
+        action=entry.action,
+        resource=entry.resource,
+        account_id=entry.account_id,
+        access_key_id=entry.access_key_id,
+        client=entry.client,
+        status=entry.status,
+        outcome=entry.outcome,
+        milliseconds=entry.microseconds / 1000,
     )
+
+
+def _join_names(*found: str | tuple[str, ...] | None) -> str:
+    """Names of resources as the audit log has them. PostgreSQL takes no zero characters in texts."""
+    names = [name for each in found if each for name in ((each,) if isinstance(each, str) else each)]
+    return ",".join(dict.fromkeys(names)).replace("\0", "")[:_MAX_AUDITED]
+
+
+def _list_ids(answer: Any) -> list[str]:  # noqa: ANN401 - each action has its classes
+    """What the call made, as its answer names it."""
+    named = [getattr(answer, each.name) for each in fields(answer) if each.name.endswith("_id")]
+    return [name for name in named if isinstance(name, str)]

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from lamina.api.codes import DRY_RUN_PASSED, Code
 from lamina.api.schema import param, read_fields
+from lamina.control.accounts.states import Access
 from lamina.failures import LaminaError
 
 __all__ = ["Action", "Kind", "action", "param"]
@@ -17,7 +18,7 @@ __all__ = ["Action", "Kind", "action", "param"]
 VERSION: Final = "2014-05-26"
 """The version of the ECS API."""
 
-_EXTENSIONS: Final = "data"
+_EXTENSIONS: Final = frozenset({"data", "policy_runs"})
 
 
 class Kind(Enum):
@@ -25,7 +26,8 @@ class Kind(Enum):
 
     READS = "reads"  # in a reading session
     WRITES = "writes"  # in one transaction, together with its ClientToken
-    MOVES_DATA = "moves data"  # outside any transaction, since it reads or writes the bytes of disks
+    MOVES_DATA = "moves data"  # outside any transaction, since it writes the bytes of disks
+    READS_DATA = "reads data"  # the same, and changes nothing
 
 
 class _Handler(Protocol):
@@ -74,13 +76,23 @@ class Action:
 
     @property
     def is_extension(self) -> bool:
-        """Whether the action is our own and not the vendor's; such actions live in a room of their own."""
-        return self.room == _EXTENSIONS
+        """Whether the action is our own and not the vendor's; such actions live in rooms of their own."""
+        return self.room in _EXTENSIONS
 
     @property
     def permission(self) -> str:
         """The name under which the action can be allowed or denied."""
         return f"ecs:{self.name}"
+
+    @property
+    def access(self) -> Access:
+        """What a key must be allowed for it: follows from the kind, and from the name `Delete…`.
+
+        Everything else that changes something is `CHANGE`, also what replaces the bytes of a disk.
+        """
+        if self.kind in (Kind.READS, Kind.READS_DATA):
+            return Access.READ
+        return Access.DELETE if self.name.startswith("Delete") else Access.CHANGE
 
     @property
     def summary(self) -> str:

@@ -1,7 +1,7 @@
 """The command `lamina`: finds the sub-command, runs it, and turns failures into one line and an exit code.
 
 Sub-commands are named here as text and imported when they are used: `lamina --help` imports click and
-nothing else. `serve` and `account` put concrete parts together, which only `lamina.processes` may do; that
+nothing else. `serve`, `account` and `audit` put concrete parts together, which only `lamina.processes` may do; that
 room is above this one, so it is named as text as well and never imported statically. Everything else speaks
 to the service over its API.
 """
@@ -31,7 +31,10 @@ class ExitCode(IntEnum):
 
 COMMANDS: Final = {
     "account": Entry(
-        "lamina.processes.commands:account", "Accounts of a data directory, without the service."
+        "lamina.processes.account_commands:account", "Accounts and access keys of a data directory."
+    ),
+    "audit": Entry(
+        "lamina.processes.audit_commands:audit", "The audit log of a data directory: who did what."
     ),
     "disk": Entry("lamina.cli.disk.group:disk", "Disks of the service: import, list, connect, reset."),
     "ecs": Entry("lamina.cli.ecs:ecs", "Call any action of the API."),

@@ -4,6 +4,7 @@ DIR/lock                      held by the one service that runs on DIR
 DIR/root.key                  32 random bytes, from which every other secret at rest is derived
 DIR/lamina.sqlite             the metadata
 DIR/credentials.json          the first access key, for the command line
+DIR/lamina.toml               how it shall behave; see `preferences`
 DIR/disks/<disk id>/disk.raw  the bytes of a disk; its frozen clones in frozen/ beside it
 DIR/store/<region>/<account>  the repositories, unless a region has its store elsewhere
 """
@@ -21,6 +22,7 @@ from sqlalchemy.orm import Session
 from lamina.clock import Clock
 from lamina.control.disks.volumes import Volumes
 from lamina.control.instances.driver import BookkeepingDriver, MachineDriver
+from lamina.control.preferences import Preferences, read_preferences
 from lamina.control.repositories import Repositories
 from lamina.control.root_key import RootKey, Vault
 from lamina.control.scope import Limits, Scope
@@ -52,6 +54,7 @@ class Installation:
         database: its rows.
         clock: its time, which a test installation may move.
         settings: what the environment said.
+        preferences: what its own file said.
         limits: the quotas.
         root_key: from which further secrets are derived.
         vault: opens the secrets of access keys.
@@ -64,6 +67,7 @@ class Installation:
     database: Database
     clock: Clock
     settings: Settings
+    preferences: Preferences
     limits: Limits
     root_key: RootKey = field(repr=False)
     vault: Vault = field(repr=False)
@@ -90,11 +94,12 @@ def open_installation(
 
     Raises:
         InstallationBusyError: another service runs on it.
-        Refusal: the folder cannot be used, or its root key is not one.
+        Refusal: the folder or its `lamina.toml` cannot be used, or its root key is not one.
         Fault: the database failed.
     """
     with ExitStack() as stack:
         stack.enter_context(_locked(directory))
+        preferences = read_preferences(directory)
         root_key = _open_key(directory)
         volumes = Volumes(directory / "disks")
         volumes.folder.mkdir(mode=0o700, exist_ok=True)
@@ -104,7 +109,11 @@ def open_installation(
             database=database,
             clock=clock,
             settings=settings,
-            limits=limits or Limits(),
+            preferences=preferences,
+            limits=limits
+            or Limits(
+                compatibility=preferences.compatibility, may_copy_snapshots=preferences.copy_snapshots
+            ),
             root_key=root_key,
             vault=Vault(root_key),
             volumes=volumes,

@@ -2,11 +2,20 @@
 
 from typing import Final
 
+from lamina.control.disks.attachment import ATTACH_DISK, DETACH_DISK
 from lamina.control.disks.build import BUILD_DISK
+from lamina.control.disks.clone import CLONE_DISK
 from lamina.control.disks.empty import MAKE_EMPTY_DISK
 from lamina.control.disks.remove import REMOVE_DISK
+from lamina.control.disks.resize import RESIZE_DISK
+from lamina.control.disks.respec import RESPEC_DISK
 from lamina.control.disks.roll_back import ROLL_BACK_DISK
 from lamina.control.installation import Installation
+from lamina.control.policies.run import RUN_POLICY
+from lamina.control.provisioning.build import BUILD_INSTANCE, BUILD_INSTANCE_FROM_SNAPSHOTS
+from lamina.control.provisioning.power import START_INSTANCE, STOP_INSTANCE
+from lamina.control.provisioning.reinit import REINIT_DISK
+from lamina.control.provisioning.release_task import RELEASE_INSTANCE
 from lamina.control.snapshots.capture import CAPTURE_SNAPSHOT
 from lamina.control.snapshots.remove import REMOVE_SNAPSHOT
 from lamina.tasks.task import AnyKind
@@ -16,6 +25,18 @@ KINDS: Final[tuple[AnyKind[Installation], ...]] = (
     BUILD_DISK,
     ROLL_BACK_DISK,
     REMOVE_DISK,
+    ATTACH_DISK,
+    DETACH_DISK,
+    RESIZE_DISK,
+    RESPEC_DISK,
+    CLONE_DISK,
+    REINIT_DISK,
+    BUILD_INSTANCE,
+    BUILD_INSTANCE_FROM_SNAPSHOTS,
+    START_INSTANCE,
+    STOP_INSTANCE,
+    RELEASE_INSTANCE,
     CAPTURE_SNAPSHOT,
+    RUN_POLICY,
     REMOVE_SNAPSHOT,
 )

@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
+from lamina.control.audit.forget import forget_old_calls
 from lamina.control.disks.start import restart_disks
 from lamina.control.disks.tidy import (
     close_dead_connections,
@@ -13,6 +14,10 @@ from lamina.control.disks.tidy import (
 )
 from lamina.control.idempotency.replay import forget_outcomes
 from lamina.control.installation import Installation
+from lamina.control.policies.due import run_due_policies
+from lamina.control.policies.forget import forget_runs
+from lamina.control.provisioning.restart import restart_emptied_disks, restart_instances
+from lamina.control.shown_tasks.show import forget_shown_tasks
 from lamina.control.snapshots.compare import compare_with_stores, list_places
 from lamina.control.snapshots.expire import expire_snapshots
 from lamina.control.snapshots.restart import restart_snapshots
@@ -31,14 +36,19 @@ _KEEP_TASKS: Final = timedelta(days=30)
 def make_reconcilers(plant: Installation) -> tuple[Reconciler, ...]:
     """What keeps an installation in order, in the order in which it runs at start."""
     jobs = (
-        (10 * _MINUTE, restart_disks),
+        (_MINUTE, restart_disks),
+        (10 * _MINUTE, restart_instances),
+        (10 * _MINUTE, restart_emptied_disks),
         (10 * _MINUTE, restart_snapshots),
         (5.0, close_dead_connections),
         (_MINUTE, expire_snapshots),
+        (5.0, run_due_policies),
         (_HOUR, compare_with_stores),
         (_HOUR, forget_leftover_clones),
         (_HOUR, report_unknown_volumes),
         (_HOUR, forget_old_rows),
+        (_HOUR, forget_runs),
+        (_HOUR, forget_old_calls),
         (6 * _HOUR, sweep_repositories),
     )
     return tuple(
@@ -51,6 +61,7 @@ def forget_old_rows(plant: Installation) -> None:
     now = plant.clock.now()
     with plant.database.transaction() as session:
         forget_finished(session, before=now - _KEEP_TASKS)
+        forget_shown_tasks(session, before=now - _KEEP_TASKS)
         forget_outcomes(session, before=now - plant.limits.idempotency)
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from sqlalchemy.orm import Session
 
 from lamina.clock import Clock
+from lamina.control.preferences import Compatibility
 from lamina.ids import AccountId, RegionId
 
 
@@ -17,19 +18,27 @@ class Limits:
         manual_snapshots_per_disk: at this many, CreateSnapshot is refused.
         automatic_snapshots_per_disk: at this many, a policy deletes the earliest one before it makes another.
         policies_per_region: at this many, further automatic snapshot policies are refused.
+        disks_per_group: a snapshot group takes no more disks.
+        group_gib: and no more GiB of disks together.
+        may_copy_snapshots: whether CopySnapshot is offered; off unless the operator says otherwise.
         tags_per_resource: at this many, further tags are refused.
         data_disks_per_instance: at this many, AttachDisk is refused.
         connection: how long a connection to a disk lasts unless it is renewed.
         idempotency: how long the answer to a ClientToken is remembered.
+        compatibility: which description of the service counts where the FAQ and today's API differ.
     """
 
     manual_snapshots_per_disk: int = 256
     automatic_snapshots_per_disk: int = 1000
     policies_per_region: int = 100
+    disks_per_group: int = 16
+    group_gib: int = 32 * 1024
+    may_copy_snapshots: bool = False
     tags_per_resource: int = 20
     data_disks_per_instance: int = 16
     connection: timedelta = timedelta(seconds=15)
     idempotency: timedelta = timedelta(hours=24)
+    compatibility: Compatibility = Compatibility.FAQ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,3 +58,8 @@ class Scope:
     region_id: RegionId
     clock: Clock
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def compatibility(self) -> Compatibility:
+        """Which description of the service counts where the FAQ and today's API differ."""
+        return self.limits.compatibility

@@ -3,11 +3,13 @@
 from typing import Final
 
 from lamina.control.accounts.records import AccessKeyRecord, AccountRecord
+from lamina.control.audit.records import CallRecord
 from lamina.control.disks.records import ConnectionRecord, DiskRecord
 from lamina.control.idempotency.records import TokenRecord
 from lamina.control.instances.records import InstanceRecord
 from lamina.control.policies.records import PolicyRecord, RunRecord
 from lamina.control.regions.records import RegionRecord, ZoneRecord
+from lamina.control.shown_tasks.records import ShownTaskRecord
 from lamina.control.snapshots.records import (
     ChainRecord,
     GroupRecord,
@@ -39,4 +41,6 @@ TABLES: Final[tuple[type[Record], ...]] = (
     TagRecord,
     TokenRecord,
     TaskRecord,
+    ShownTaskRecord,
+    CallRecord,
 )

@@ -6,13 +6,16 @@ from lamina.api.nonces import NonceStore
 from lamina.api.rate_limit import RateLimiter
 from lamina.api.server import Pipeline
 from lamina.clock import SystemClock
+from lamina.control.audit.journal import AuditJournal
 from lamina.control.first_start import DEFAULT_REGION
 from lamina.control.installation import Installation
 
 
 def make_app(installation: Installation) -> ApiApp:
-    """What answers the calls to an installation."""
+    """What answers the calls to an installation. Its audit log ends with it, when the ASGI server shuts it down."""
     wall_clock = SystemClock()
+    audit = AuditJournal(installation.database)
+    audit.start()
     services = Services(
         database=installation.database,
         vault=installation.vault,
@@ -23,6 +26,7 @@ def make_app(installation: Installation) -> ApiApp:
         region_id=DEFAULT_REGION.id,
         nonces=NonceStore(wall_clock, installation.directory / "nonces"),
         limiter=RateLimiter(wall_clock),
+        audit=audit,
         paging_key=installation.root_key.derive("paging"),
     )
-    return ApiApp(Pipeline(services).answer)
+    return ApiApp(Pipeline(services).answer, close=audit.close)

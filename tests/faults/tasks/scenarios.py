@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.factories.installation import ZONE, Site
-
 from lamina.control.disks.build import BUILD_DISK
 from lamina.control.disks.categories import DiskCategory
 from lamina.control.disks.create import NewDisk, create_disk
@@ -22,6 +20,7 @@ from lamina.control.snapshots.states import SnapshotState
 from lamina.ids import DiskId
 from lamina.tasks.task import TaskKind
 from lamina.units import GIB, KIB
+from tests.factories.installation import ZONE, Site
 
 CONTENT = bytes(range(1, 129)) * KIB  # two blocks
 CHANGED = b"changed!" * 16 * KIB
@@ -177,7 +176,9 @@ SCENARIOS = [
     Scenario(REMOVE_SNAPSHOT, _prepare_snapshot_removal, _snapshot_is_removed, _snapshot_removal_waits),
 ]
 EVERY_STEP = [(scenario, index) for scenario in SCENARIOS for index in range(len(scenario.kind.steps))]
-EVERY_UNDO = [(scenario, index) for scenario, index in EVERY_STEP if scenario.kind.steps[index].undo is not None]
+EVERY_UNDO = [
+    (scenario, index) for scenario, index in EVERY_STEP if scenario.kind.steps[index].undo is not None
+]
 
 
 def name_case(value: object) -> str | None:

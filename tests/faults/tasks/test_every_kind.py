@@ -3,8 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from tests.factories.tasks import Killed, change_step, once, raise_first, then_raise, twice
-from tests.faults.tasks.scenarios import EVERY_STEP, EVERY_UNDO, SCENARIOS, name_case
 
 from lamina.control.disks.start import restart_disks
 from lamina.control.kinds import KINDS
@@ -13,6 +11,8 @@ from lamina.failures import Fault, Refusal
 from lamina.tasks.lease import LEASE
 from lamina.tasks.runner import Runner
 from lamina.tasks.task import COPY, QUICK
+from tests.factories.tasks import Killed, change_step, once, raise_first, then_raise, twice
+from tests.faults.tasks.scenarios import EVERY_STEP, EVERY_UNDO, SCENARIOS, name_case
 
 FINAL = Refusal("refused by the test")
 PASSING = Fault("failed by the test", retryable=True)

@@ -8,12 +8,11 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.factories.installation import open_site
-from tests.factories.tasks import change_step
-
 from lamina.control.kinds import KINDS
 from lamina.tasks.runner import Runner
 from lamina.tasks.task import COPY, QUICK
+from tests.factories.installation import open_site
+from tests.factories.tasks import change_step
 
 
 def die() -> None:

@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.factories.installation import open_site
-from tests.faults.tasks.scenarios import EVERY_STEP, name_case, start_disk
 
 from lamina.clock import SystemClock
 from lamina.control.disks.reset import reset_disk
@@ -17,6 +15,8 @@ from lamina.control.disks.states import DiskState
 from lamina.control.snapshots.states import SnapshotState
 from lamina.tasks.lease import requeue_orphans
 from lamina.units import MIB
+from tests.factories.installation import open_site
+from tests.faults.tasks.scenarios import EVERY_STEP, name_case, start_disk
 
 ROOT = Path(__file__).parents[3]
 WORKER = Path(__file__).with_name("doomed_worker.py")

@@ -13,8 +13,6 @@ from pathlib import Path
 import hypothesis
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
-from tests.factories.installation import ZONE, open_site
-from tests.factories.tasks import Killed, change_step, once, then_raise
 
 from lamina.blockio.raw_file import RawFileTarget
 from lamina.control.disks.categories import DiskCategory
@@ -36,6 +34,8 @@ from lamina.tasks.runner import Runner
 from lamina.tasks.task import COPY, QUICK
 from lamina.transfer.restore import restore
 from lamina.units import GIB, KIB
+from tests.factories.installation import ZONE, open_site
+from tests.factories.tasks import Killed, change_step, once, then_raise
 
 BLOCK = 64 * KIB
 BLOCKS = 6
@@ -46,6 +46,7 @@ STEPS = [(kind, index) for kind in KINDS for index in range(len(kind.steps))]
 class ModelDisk:
     state: DiskState
     content: list[int] = field(default_factory=lambda: [0] * BLOCKS)
+    was_attached: bool = False
     source: str | None = None
     target: str | None = None  # what it is being rolled back to
 
@@ -78,7 +79,7 @@ class ControlMachine(RuleBasedStateMachine):
     def import_disk(self):
         disk_id = self.site.make_imported(size_bytes=GIB)
         self.finish()
-        self.model_disks[disk_id] = ModelDisk(DiskState.AVAILABLE)
+        self.model_disks[disk_id] = ModelDisk(DiskState.AVAILABLE, was_attached=True)
         return disk_id
 
     @rule(disk=disks, block=st.integers(0, BLOCKS - 1), value=st.integers(0, 3))
@@ -87,12 +88,17 @@ class ControlMachine(RuleBasedStateMachine):
         is_allowed = model is not None and model.state is DiskState.AVAILABLE
         with self.expecting(is_allowed):
             self.site.write(disk, block * BLOCK, bytes([value]) * BLOCK)
-            model.content[block] = value
+            model.content[block], model.was_attached = value, True
 
     @rule(target=snapshots, disk=disks)
     def start_snapshot(self, disk):
         model = self.model_disks.get(disk)
-        is_allowed = model is not None and model.state is DiskState.AVAILABLE and not self.is_being_captured(disk)
+        is_allowed = (
+            model is not None
+            and model.state is DiskState.AVAILABLE
+            and model.was_attached
+            and not self.is_being_captured(disk)
+        )
         snapshot_id = "none"
         with self.expecting(is_allowed):
             snapshot_id = self.site.start_snapshot(disk)
@@ -140,7 +146,9 @@ class ControlMachine(RuleBasedStateMachine):
     @rule(disk=consumes(disks))
     def delete_disk(self, disk):
         model = self.model_disks.get(disk)
-        is_allowed = model is not None and model.state is DiskState.AVAILABLE and not self.is_being_captured(disk)
+        is_allowed = (
+            model is not None and model.state is DiskState.AVAILABLE and not self.is_being_captured(disk)
+        )
         with self.expecting(is_allowed), self.site.scope() as scope:
             delete_disk(scope, disk)
             model.state = DiskState.DELETING
@@ -191,10 +199,14 @@ class ControlMachine(RuleBasedStateMachine):
             snapshots = list_snapshots(scope, SnapshotFilter(), Slice(limit=1000)).items
             disks = list_disks(scope, DiskFilter(), Slice(limit=1000)).items
         assert {view.snapshot.id: view.snapshot.state for view in snapshots} == {
-            key: model.state for key, model in self.model_snapshots.items() if model.state is not SnapshotState.DELETING
+            key: model.state
+            for key, model in self.model_snapshots.items()
+            if model.state is not SnapshotState.DELETING
         }
         assert {view.disk.id: view.disk.state for view in disks} == {
-            key: model.state for key, model in self.model_disks.items() if model.state is not DiskState.DELETING
+            key: model.state
+            for key, model in self.model_disks.items()
+            if model.state is not DiskState.DELETING
         }
 
     @invariant()
@@ -228,7 +240,10 @@ class ControlMachine(RuleBasedStateMachine):
         """Everything that was under way is done."""
         for key, snapshot in list(self.model_snapshots.items()):
             if snapshot.state is SnapshotState.PROGRESSING:
-                snapshot.state, snapshot.content = SnapshotState.ACCOMPLISHED, list(self.model_disks[snapshot.disk].content)
+                snapshot.state, snapshot.content = (
+                    SnapshotState.ACCOMPLISHED,
+                    list(self.model_disks[snapshot.disk].content),
+                )
             elif snapshot.state is SnapshotState.DELETING:
                 del self.model_snapshots[key]
         for key, disk in list(self.model_disks.items()):

@@ -62,6 +62,12 @@ class Actor:
     def is_running(self):
         return self._is_running
 
+    @property
+    def next_call(self):
+        """The call that `step` would make if it took the first by name."""
+        with self._lock:
+            return min((ticket.name for ticket in self._tickets), default="")
+
     def request(self, name, call):
         """Called by the store: wait for a turn, and give what the call gave."""
         ticket = _Ticket(name, call)

@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import hmac
 import json
 import logging
@@ -145,16 +146,9 @@ def test_a_call_is_accepted_once(caller):
 
 
 def test_a_wrong_signature_does_not_use_up_a_nonce(installation, caller):
-    stranger = installation.add_caller()
     forged = type(caller)(
         caller.pipeline,
-        stranger.key.__class__(
-            id=caller.key.id,
-            secret="guess",
-            account_id=caller.key.account_id,
-            is_enabled=True,
-            standing=caller.key.standing,
-        ),
+        dataclasses.replace(caller.key, secret="guess"),
         caller.clock,
         caller.nonces,
     )
@@ -170,20 +164,14 @@ def test_a_call_signed_long_ago_is_refused(caller):
 
 
 def test_an_unknown_key_is_refused(installation, caller):
-    caller.key = caller.key.__class__(
-        id="LTAInobody",
-        secret="s",
-        account_id=caller.key.account_id,
-        is_enabled=True,
-        standing=caller.key.standing,
-    )
+    caller.key = dataclasses.replace(caller.key, id="LTAInobody", secret="s")
     answer = caller.call("DescribeRegions")
     assert (answer.status, answer.code) == (400, "InvalidAccessKeyId.NotFound")
 
 
 def test_a_disabled_key_is_refused_at_once(installation, caller):
     with installation.services.database.transaction() as session:
-        disable_access_key(session, caller.key.account_id, caller.key.id)
+        disable_access_key(session, caller.key.id)
     answer = caller.call("DescribeRegions")
     assert (answer.status, answer.code) == (403, "Forbidden.AccessKeyDisabled")
 

@@ -3,7 +3,6 @@
 import sqlite3
 
 import pytest
-from tests.factories.installation import START
 
 from lamina.control.accounts.access_keys import add_access_key, disable_access_key, find_access_key
 from lamina.control.accounts.create import create_account
@@ -14,6 +13,7 @@ from lamina.control.accounts.states import AccountStanding
 from lamina.control.root_key import RootKey, RootKeyError, Vault, write_private
 from lamina.failures import Corruption
 from lamina.ids import AccessKeyId, AccountId
+from tests.factories.installation import START
 
 
 @pytest.fixture
@@ -40,16 +40,14 @@ def test_a_key_is_found_by_its_id_with_its_secret(site, session, vault):
 
 def test_a_disabled_key_says_so(site, session, vault):
     key = add_access_key(session, vault, site.clock, site.account_id)
-    disable_access_key(session, site.account_id, key.id)
-    disable_access_key(session, site.account_id, key.id)
+    disable_access_key(session, key.id)
+    disable_access_key(session, key.id)
     assert not find_access_key(session, vault, key.id).is_enabled
 
 
-def test_keys_belong_to_one_account(site, session, vault):
-    key = add_access_key(session, vault, site.clock, site.account_id)
-    other = create_account(session, site.clock, name="other")
+def test_what_is_not_there_is_refused(site, session, vault):
     with pytest.raises(AccessKeyNotFoundError):
-        disable_access_key(session, other.id, key.id)
+        disable_access_key(session, AccessKeyId("LTAIunknown"))
     with pytest.raises(AccountNotFoundError):
         add_access_key(session, vault, site.clock, AccountId("1"))
 

@@ -4,7 +4,6 @@ import threading
 from datetime import timedelta
 
 import pytest
-from tests.factories.installation import START, ZONE
 
 from lamina.blockio.extents import ExtentKind
 from lamina.control.disks.categories import DiskCategory
@@ -24,6 +23,7 @@ from lamina.control.disks.tidy import close_dead_connections
 from lamina.control.disks.volumes import VolumeMissingError
 from lamina.ids import ConnectionId, DiskId
 from lamina.units import GIB, KIB, MIB
+from tests.factories.installation import START, ZONE
 
 
 def test_connecting_makes_a_disk_count_as_attached(site):
@@ -194,7 +194,10 @@ def test_no_request_is_half_way_through_in_an_exclusive_moment(site):
 
 
 def test_a_disk_whose_folder_is_gone_is_a_fault_that_names_it(site):
-    with pytest.raises(VolumeMissingError, match="d-nothing"), site.installation.volumes.shared(DiskId("d-nothing")):
+    with (
+        pytest.raises(VolumeMissingError, match="d-nothing"),
+        site.installation.volumes.shared(DiskId("d-nothing")),
+    ):
         pytest.fail("there is nothing to share")
     with pytest.raises(VolumeMissingError):
         site.installation.volumes.open(DiskId("d-nothing"))

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from tests.factories.installation import ZONE
 
 from lamina.control.disks.categories import DiskCategory, PerformanceLevel
 from lamina.control.disks.create import ImportedDisk, NewDisk, create_disk, import_disk
@@ -32,6 +31,7 @@ from lamina.control.snapshots.holds import list_usages
 from lamina.control.snapshots.states import SnapshotState, SnapshotUsage
 from lamina.ids import DiskId, RegionId, SnapshotId, ZoneId
 from lamina.units import GIB, MIB
+from tests.factories.installation import ZONE
 
 
 def new(**options) -> NewDisk:
@@ -108,8 +108,9 @@ def test_an_imported_disk_has_the_next_whole_gib_and_counts_as_attached(site):
 def test_a_disk_from_a_snapshot_holds_its_bytes_and_is_never_smaller(site):
     source = site.make_imported(b"precious", size_bytes=25 * GIB)
     snapshot_id = site.make_snapshot(source)
-    same, larger = site.make_disk(size_gib=20, snapshot_id=snapshot_id), site.make_disk(
-        size_gib=40, snapshot_id=snapshot_id
+    same, larger = (
+        site.make_disk(size_gib=20, snapshot_id=snapshot_id),
+        site.make_disk(size_gib=40, snapshot_id=snapshot_id),
     )
     assert site.disk(same).size_gib == 25
     assert site.disk(larger).size_gib == 40
@@ -128,7 +129,11 @@ def test_a_disk_needs_an_accomplished_snapshot_of_its_account_and_region(site):
         with pytest.raises(SnapshotNotReadyError):
             create_disk(scope, new(snapshot_id=snapshot_id))
         region = NewRegion(
-            id=other, local_name="x", store="store/eu", time_zone="Europe/Berlin", zones={ZoneId("eu-central-1a"): "a"}
+            id=other,
+            local_name="x",
+            store="store/eu",
+            time_zone="Europe/Berlin",
+            zones={ZoneId("eu-central-1a"): "a"},
         )
         create_region(scope.session, site.clock, region)
     site.work()
@@ -249,7 +254,6 @@ def test_another_accounts_disk_is_as_unknown_as_one_that_never_was(site):
 
 
 def test_listing_filters_pages_and_sorts_newest_first(site):
-
 
     made = []
     for number in range(5):

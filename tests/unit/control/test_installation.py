@@ -5,7 +5,6 @@ import threading
 
 import pytest
 from sqlalchemy import func, select
-from tests.factories.installation import START, open_site
 
 from lamina.clock import ManualClock
 from lamina.control.accounts.access_keys import find_access_key
@@ -18,6 +17,7 @@ from lamina.control.root_key import RootKeyError
 from lamina.failures import Refusal
 from lamina.ids import RegionId
 from lamina.settings import Settings
+from tests.factories.installation import START, open_site
 
 
 def opened(folder):
@@ -77,9 +77,8 @@ def test_a_crash_between_the_file_and_the_rows_is_mended(tmp_path):
 
 
 def test_two_services_never_run_on_one_folder(tmp_path):
-    with opened(tmp_path):
-        with pytest.raises(InstallationBusyError), opened(tmp_path):
-            pytest.fail("two services share a folder")
+    with opened(tmp_path), pytest.raises(InstallationBusyError), opened(tmp_path):
+        pytest.fail("two services share a folder")
     with opened(tmp_path):
         pass
 
@@ -137,7 +136,8 @@ def test_repositories_are_made_at_the_first_need_and_kept_open(site):
     assert repositories.list_accounts(region) == []
     found = []
     threads = [
-        threading.Thread(target=lambda: found.append(repositories.ensure(site.account_id, region))) for _ in range(8)
+        threading.Thread(target=lambda: found.append(repositories.ensure(site.account_id, region)))
+        for _ in range(8)
     ]
     for thread in threads:
         thread.start()

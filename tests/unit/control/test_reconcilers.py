@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, select, update
 
+from lamina.control.disks.categories import DiskCategory
 from lamina.control.disks.create import NewDisk, create_disk
 from lamina.control.disks.delete import delete_disk
-from lamina.control.disks.categories import DiskCategory
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.reset import reset_disk
 from lamina.control.disks.start import restart_disks
@@ -18,8 +18,8 @@ from lamina.control.disks.tidy import forget_leftover_clones, report_unknown_vol
 from lamina.control.reconcilers import forget_old_rows, make_reconcilers, sweep_repositories
 from lamina.control.recover import recover
 from lamina.control.snapshots.compare import compare_with_stores
-from lamina.control.snapshots.errors import SnapshotDataMissingError
 from lamina.control.snapshots.delete import delete_snapshot
+from lamina.control.snapshots.errors import SnapshotDataMissingError
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.restart import restart_snapshots
 from lamina.control.snapshots.states import SnapshotState
@@ -65,12 +65,14 @@ def test_a_row_without_its_manifest_is_marked_and_unmarked_but_stays(site, caplo
     manifests.rename(away)
     compare_with_stores(site.installation)
     assert site.snapshot(snapshot_id).is_data_missing
-    assert [record.levelname for record in caplog.records if snapshot_id in str(record.__dict__)] == ["CRITICAL"]
+    assert [record.levelname for record in caplog.records if snapshot_id in str(record.__dict__)] == [
+        "CRITICAL"
+    ]
     with site.scope() as scope:
         with pytest.raises(SnapshotDataMissingError):
             reset_disk(scope, disk_id, snapshot_id)
+        new = NewDisk(zone_id="cn-hangzhou-h", category=DiskCategory.CLOUD_AUTO, snapshot_id=snapshot_id)
         with pytest.raises(SnapshotDataMissingError):
-            new = NewDisk(zone_id="cn-hangzhou-h", category=DiskCategory.CLOUD_AUTO, snapshot_id=snapshot_id)
             create_disk(scope, new)
     away.rename(manifests)
     compare_with_stores(site.installation)
@@ -80,7 +82,10 @@ def test_a_row_without_its_manifest_is_marked_and_unmarked_but_stays(site, caplo
 
 def test_a_store_that_is_away_changes_no_row_and_does_not_keep_others_from_being_compared(site, caplog):
     other = site.as_another_account()
-    mine, theirs = site.make_snapshot(site.make_imported(b"x")), other.make_snapshot(other.make_imported(b"y"))
+    mine, theirs = (
+        site.make_snapshot(site.make_imported(b"x")),
+        other.make_snapshot(other.make_imported(b"y")),
+    )
     for account in (site, other):
         account.installation.repositories.find(account.account_id, "cn-hangzhou")
     repository = Path(site.installation.repositories.locate(site.account_id, "cn-hangzhou"))
@@ -117,7 +122,9 @@ def test_a_parent_that_vanished_unnoticed_costs_a_retry_and_is_found_out(site):
 
 def test_a_manifest_without_a_row_gets_its_row_back(site):
     disk_id = site.make_imported(b"x", name="the disk")
-    snapshot_id = site.make_snapshot(disk_id, name="named", description="text", retention_days=7, tags={"a": "b"})
+    snapshot_id = site.make_snapshot(
+        disk_id, name="named", description="text", retention_days=7, tags={"a": "b"}
+    )
     before = site.snapshot(snapshot_id)
     lose_rows(site)
     compare_with_stores(site.installation)
@@ -152,7 +159,10 @@ def test_stranded_snapshots_are_settled_by_what_the_store_has(site):
     lost = site.start_snapshot(site.make_imported(b"y"))
     lose_tasks(site)
     restart_snapshots(site.installation)
-    assert (site.snapshot(stored).state, site.snapshot(stored).used_bytes) == (SnapshotState.ACCOMPLISHED, 65536)
+    assert (site.snapshot(stored).state, site.snapshot(stored).used_bytes) == (
+        SnapshotState.ACCOMPLISHED,
+        65536,
+    )
     assert site.snapshot(lost).state is SnapshotState.FAILED
     with site.scope() as scope:
         delete_snapshot(scope, stored)
@@ -260,7 +270,16 @@ def test_everything_comes_back_from_the_stores_alone(site):
     assert report.unknown_disks == (silent,)
     assert report.foreign_snapshots == ()
     after = site.disk(source)
-    same = ("name", "description", "category", "performance_level", "size_gib", "zone_id", "created_at", "state")
+    same = (
+        "name",
+        "description",
+        "category",
+        "performance_level",
+        "size_gib",
+        "zone_id",
+        "created_at",
+        "state",
+    )
     assert {name: getattr(after, name) for name in same} == {name: getattr(before, name) for name in same}
     assert site.read(source, 0, 8) == b"precious"
     made = site.make_disk(snapshot_id=snapshots[1])

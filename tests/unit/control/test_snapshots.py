@@ -3,11 +3,15 @@
 from datetime import timedelta
 
 import pytest
-from tests.factories.installation import START, open_site
 
 from lamina.control.disks.categories import DiskCategory
 from lamina.control.disks.create import NewDisk, create_disk
-from lamina.control.disks.errors import DiskCategoryError, DiskNotFoundError, DiskStateError, NeverAttachedError
+from lamina.control.disks.errors import (
+    DiskCategoryError,
+    DiskNotFoundError,
+    DiskStateError,
+    NeverAttachedError,
+)
 from lamina.control.disks.reset import reset_disk
 from lamina.control.disks.states import DiskRole
 from lamina.control.paging import Slice
@@ -32,6 +36,7 @@ from lamina.ids import DiskId, SnapshotId
 from lamina.tasks.records import TaskRecord
 from lamina.tasks.states import TaskState
 from lamina.units import KIB
+from tests.factories.installation import START, open_site
 
 
 def listed(site, **wanted):
@@ -45,9 +50,15 @@ def ids(views):
 
 def test_a_snapshot_is_progressing_until_its_task_has_run(site):
     disk_id = site.make_imported(b"content", name="the disk")
-    snapshot_id = site.start_snapshot(disk_id, name="first", description="before the upgrade", tags={"env": "test"})
+    snapshot_id = site.start_snapshot(
+        disk_id, name="first", description="before the upgrade", tags={"env": "test"}
+    )
     (view,) = listed(site)
-    assert (view.snapshot.state, view.progress_percent, view.remaining_seconds) == (SnapshotState.PROGRESSING, 0, None)
+    assert (view.snapshot.state, view.progress_percent, view.remaining_seconds) == (
+        SnapshotState.PROGRESSING,
+        0,
+        None,
+    )
     site.work()
     (view,) = listed(site)
     snapshot = view.snapshot
@@ -71,7 +82,9 @@ def test_the_next_snapshot_knows_what_changed(site):
 
 def test_preconditions_in_the_order_of_the_contract(site):
     with site.scope() as scope:
-        creating = create_disk(scope, NewDisk(zone_id="cn-hangzhou-h", category=DiskCategory.CLOUD_ESSD, size_gib=20)).id
+        creating = create_disk(
+            scope, NewDisk(zone_id="cn-hangzhou-h", category=DiskCategory.CLOUD_ESSD, size_gib=20)
+        ).id
 
     def refused(error, disk_id):
         with pytest.raises(error), site.scope() as scope:

@@ -14,7 +14,9 @@ def scope(site):
         yield scope
 
 
-@pytest.mark.parametrize("key", ["", "k" * 129, "aliyun", "Aliyun-x", "acs:x", "ACS:x", "my http://x", "https://"])
+@pytest.mark.parametrize(
+    "key", ["", "k" * 129, "aliyun", "Aliyun-x", "acs:x", "ACS:x", "my http://x", "https://"]
+)
 def test_keys_that_break_the_rules(scope, key):
     with pytest.raises(TagKeyError):
         put_tags(scope, ResourceType.DISK, "d-1", {"fine": "x", key: "x"})

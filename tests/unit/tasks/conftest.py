@@ -1,4 +1,5 @@
 import pytest
+
 from tests.factories.tasks import make_bench
 
 

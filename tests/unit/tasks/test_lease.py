@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
-from tests.factories.tasks import Killed
 
 from lamina.failures import Fault
 from lamina.tasks.errors import LeaseLostError
 from lamina.tasks.lease import LEASE, Claimant, backoff, claim, requeue_orphans
 from lamina.tasks.owner import Owner
 from lamina.tasks.states import TaskState
+from tests.factories.tasks import Killed
 
 LATER = LEASE + timedelta(seconds=1)
 
@@ -72,10 +72,13 @@ def test_a_transaction_of_a_stale_owner_writes_nothing_else_either(bench, take):
     stale = take(1).lease
     bench.clock.advance(LATER)
     take(2)
-    with pytest.raises(LeaseLostError), bench.database.transaction() as session:
-        bench.diary.lines.append("before the refused write")
+
+    def write(session):
         session.execute(text("UPDATE tasks SET key = 'changed'"))
         stale.finish_step(session, 1)
+
+    with pytest.raises(LeaseLostError), bench.database.transaction() as session:
+        write(session)
     assert bench.task(stale.task_id).key == "key"
 
 
@@ -194,7 +197,9 @@ def test_owners_elsewhere_are_never_presumed_dead():
 def test_kinds_that_are_not_known_here_are_left_alone(bench, take):
     bench.add()
     owner = Owner.current()
-    assert claim(bench.database, bench.clock, Claimant(owner=owner, kinds=["other"]), "quick", held=()) is None
+    assert (
+        claim(bench.database, bench.clock, Claimant(owner=owner, kinds=["other"]), "quick", held=()) is None
+    )
     assert claim(bench.database, bench.clock, Claimant(owner=owner, kinds=["diary"]), "copy", held=()) is None
     assert take() is not None
 

@@ -3,8 +3,6 @@
 import threading
 from datetime import timedelta
 
-from tests.factories.tasks import DIARY, Bench, Diary
-
 from lamina.clock import SystemClock
 from lamina.tasks.lease import LEASE
 from lamina.tasks.queue import find_active
@@ -12,6 +10,7 @@ from lamina.tasks.reconcile import Reconciler, Reconciling
 from lamina.tasks.runner import Runner
 from lamina.tasks.states import TaskState
 from lamina.tasks.task import QUICK
+from tests.factories.tasks import DIARY, Bench, Diary
 
 SECONDS = 20
 
@@ -47,7 +46,8 @@ def test_racing_workers_run_every_task_once(bench):
         for _ in range(count):
             assert finished.acquire(timeout=SECONDS)
     finally:
-        assert all([runner.stop(patience_seconds=SECONDS) for runner in runners])
+        stopped = [runner.stop(patience_seconds=SECONDS) for runner in runners]
+    assert stopped == [True, True]
     assert bench.diary.lines.count("settle succeeded") == count
     assert bench.diary.lines.count("run one") == count
     assert {bench.task(task_id).state for task_id in tasks} == {TaskState.SUCCEEDED}

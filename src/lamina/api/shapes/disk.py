@@ -111,5 +111,7 @@ def show_disk(view: DiskView) -> DiskShape:
         attached_time=disk.attached_at,
         detached_time=disk.detached_at,
         source_snapshot_id=disk.source_snapshot_id,
+        enable_automated_snapshot_policy=disk.policy_id is not None,
+        auto_snapshot_policy_id=disk.policy_id or "",
         tags=show_tags(view.tags),
     )

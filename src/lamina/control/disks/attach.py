@@ -14,7 +14,6 @@ from lamina.control.disks.errors import (
     DiskStateError,
     ForeignSystemDiskError,
     NotBootableError,
-    SystemDiskPresentError,
     ZoneMismatchError,
 )
 from lamina.control.disks.host import SETTLED
@@ -66,9 +65,9 @@ def attach_disk(scope: Scope, wanted: Attachment) -> DiskRecord:
         DiskConnectedError: it is open through a connection.
         ZoneMismatchError: it lies in another zone.
         InstanceStateError: the instance is neither `Running` nor `Stopped`; for a system disk, not `Stopped`.
-        NotBootableError, ForeignSystemDiskError, SystemDiskPresentError: it cannot be the system disk.
+        NotBootableError, ForeignSystemDiskError: it cannot be the system disk.
         DiskLimitError: the instance has as many data disks as it may have.
-        DeviceTakenError: the device name is taken.
+        DeviceTakenError: the device name is taken; with a system disk, by that.
     """
     disk = get_disk(scope, wanted.disk_id)
     instance = get_instance(scope, wanted.instance_id)
@@ -131,6 +130,5 @@ def _check_system_disk(disk: DiskRecord, instance: InstanceRecord, present: Coll
     if disk.origin_instance_id not in (None, instance.id):  # an imported system disk has had no instance yet
         raise ForeignSystemDiskError(disk.id, disk.origin_instance_id)
     require_state(instance, (InstanceState.STOPPED,))
-    for other in present:
-        if other.role is DiskRole.SYSTEM:
-            raise SystemDiskPresentError(instance.id, other.id)
+    if any(other.device == SYSTEM_DEVICE for other in present):
+        raise DeviceTakenError(instance.id, SYSTEM_DEVICE)

@@ -28,6 +28,11 @@ class DiskCategory(Enum):
         """Whether snapshots can be taken of such a disk, and such a disk be made from one."""
         return self in _SIZES_GIB or self is DiskCategory.CLOUD_ESSD
 
+    @property
+    def is_portable(self) -> bool:
+        """Whether such a disk can leave its instance: every one that is not local."""
+        return self.supports_snapshots
+
 
 class PerformanceLevel(Enum):
     """The levels of an ESSD."""
@@ -71,9 +76,14 @@ def check_size(category: DiskCategory, level: PerformanceLevel | None, size_gib:
     """
     if not category.supports_snapshots:
         raise DiskCategoryError(category.value)
-    low, high = _ESSD_SIZES_GIB[level] if level is not None else _SIZES_GIB[category]
+    low, high = get_size_range(category, level)
     if not low <= size_gib <= high:
         raise DiskSizeError(category.value, size_gib, low, high)
+
+
+def get_size_range(category: DiskCategory, level: PerformanceLevel | None) -> tuple[int, int]:
+    """The least and greatest size in GiB of a category that can be created; an ESSD needs its level."""
+    return _ESSD_SIZES_GIB[level] if level is not None else _SIZES_GIB[category]
 
 
 def check_import_size(category: DiskCategory, size_bytes: int) -> int:

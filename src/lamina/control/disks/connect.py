@@ -8,24 +8,28 @@ from typing import Final
 from sqlalchemy import delete
 
 from lamina.control.disks.errors import DiskConnectedError, DiskStateError
+from lamina.control.disks.host import require_host_stopped
 from lamina.control.disks.queries import find_connection, get_connection, get_disk
 from lamina.control.disks.records import ConnectionRecord, DiskRecord
 from lamina.control.disks.states import DiskState
 from lamina.control.scope import Scope
 from lamina.ids import ConnectionId, DiskId, mint_connection_id
 
-_ALLOWED: Final = (DiskState.AVAILABLE,)
+_ALLOWED: Final = (DiskState.AVAILABLE, DiskState.IN_USE)
 
 
 def connect(scope: Scope, disk_id: DiskId) -> ConnectionRecord:
-    """Open a disk. From now on it counts as attached before.
+    """Open a disk, also one of a stopped instance. From now on it counts as attached before.
 
     Raises:
         DiskNotFoundError: the account has no such disk.
-        DiskStateError: it is not `Available`.
+        InstanceSecurityLockError, InstanceArrearsError: its instance is locked.
+        InstanceStateError: its instance is not `Stopped`; a running one has its disks for itself.
+        DiskStateError: it is neither `Available` nor `In_use`.
         DiskConnectedError: somebody has it open.
     """
     disk = get_disk(scope, disk_id)
+    require_host_stopped(scope, disk)
     if disk.state not in _ALLOWED:
         raise DiskStateError(disk_id, disk.state, _ALLOWED)
     present = find_connection(scope, disk_id)
@@ -42,7 +46,8 @@ def connect(scope: Scope, disk_id: DiskId) -> ConnectionRecord:
     )
     scope.session.add(connection)
     disk.was_attached = True
-    disk.attached_at = now
+    if disk.instance_id is None:
+        disk.attached_at = now
     scope.session.flush()
     return connection
 
@@ -67,6 +72,7 @@ def disconnect(scope: Scope, connection_id: ConnectionId) -> None:
     connection = get_connection(scope, connection_id)
     disk = scope.session.get(DiskRecord, connection.disk_id)
     assert disk is not None, "the database keeps the disks of connections"
-    disk.detached_at = scope.clock.now()
+    if disk.instance_id is None:
+        disk.detached_at = scope.clock.now()
     scope.session.delete(connection)
     scope.session.flush()

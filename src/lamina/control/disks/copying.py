@@ -36,7 +36,7 @@ def copy_to_disk(
     context: StepContext,
     workers: int,
 ) -> None:
-    """Make a disk hold the bytes of a snapshot; what it holds already is not written again.
+    """Make a disk hold the bytes of a snapshot, and zeros behind them; what it holds already is not written again.
 
     Raises:
         Cancelled: the step was told to stop; the disk is half written.
@@ -50,5 +50,8 @@ def copy_to_disk(
         return reading.done_bytes, reading.known_bytes
 
     with context.following(read, progress.cancel):
-        restore(repository, snapshot_id, target, RestoreRequest(workers=workers), progress)
+        result = restore(repository, snapshot_id, target, RestoreRequest(workers=workers), progress)
     context.check()
+    if target.size_bytes > result.size_bytes:  # the disk was made larger than the snapshot's
+        target.punch(result.size_bytes, target.size_bytes - result.size_bytes)
+        target.flush()

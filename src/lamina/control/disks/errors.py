@@ -173,7 +173,9 @@ class DiskLimitError(Refusal):
     """The instance has as many data disks as it may have."""
 
     def __init__(self, instance_id: InstanceId, maximum: int) -> None:
-        super().__init__(f"instance {instance_id} has {maximum} data disks, the most allowed; detach one first")
+        super().__init__(
+            f"instance {instance_id} has {maximum} data disks, the most allowed; detach one first"
+        )
         self.instance_id = instance_id
         self.maximum = maximum
 
@@ -207,15 +209,6 @@ class ForeignSystemDiskError(Refusal):
         self.origin_id = origin_id
 
 
-class SystemDiskPresentError(Refusal):
-    """The instance has a system disk already."""
-
-    def __init__(self, instance_id: InstanceId, disk_id: DiskId) -> None:
-        super().__init__(f"instance {instance_id} has the system disk {disk_id}; detach that first")
-        self.instance_id = instance_id
-        self.disk_id = disk_id
-
-
 class NotAttachedError(Refusal):
     """The disk belongs to no instance."""
 
@@ -228,7 +221,9 @@ class AttachedElsewhereError(Refusal):
     """The disk belongs to another instance than was said."""
 
     def __init__(self, disk_id: DiskId, instance_id: InstanceId) -> None:
-        super().__init__(f"disk {disk_id} is not attached to instance {instance_id}; DescribeDisks tells to which")
+        super().__init__(
+            f"disk {disk_id} is not attached to instance {instance_id}; DescribeDisks tells to which"
+        )
         self.disk_id = disk_id
         self.instance_id = instance_id
 
@@ -245,7 +240,9 @@ class DiskShrinkError(Refusal):
     """A disk only grows. Sizes are in GiB."""
 
     def __init__(self, disk_id: DiskId, size_gib: int, wanted_gib: int) -> None:
-        super().__init__(f"disk {disk_id} has {size_gib} GiB and cannot become {wanted_gib} GiB; disks only grow")
+        super().__init__(
+            f"disk {disk_id} has {size_gib} GiB and cannot become {wanted_gib} GiB; disks only grow"
+        )
         self.disk_id = disk_id
         self.size_gib = size_gib
         self.wanted_gib = wanted_gib
@@ -266,3 +263,11 @@ class SourceSnapshotGoneError(Refusal):
         )
         self.disk_id = disk_id
         self.snapshot_id = snapshot_id
+
+
+class SameSpecError(Refusal):
+    """The disk is already what it was to become."""
+
+    def __init__(self, disk_id: DiskId) -> None:
+        super().__init__(f"disk {disk_id} has this category and performance level already")
+        self.disk_id = disk_id

@@ -5,16 +5,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
 
-from lamina.control.disks.categories import DiskCategory
+from lamina.control.disks.categories import DiskCategory, PerformanceLevel
 from lamina.control.disks.errors import ConnectionNotFoundError, DiskNotFoundError
 from lamina.control.disks.records import ConnectionRecord, DiskRecord
 from lamina.control.disks.states import DiskRole, DiskState
+from lamina.control.instances.locks import is_in_arrears, list_locks
+from lamina.control.instances.records import InstanceRecord
+from lamina.control.instances.states import LockReason
 from lamina.control.paging import AgeOrder, Page, PageKey, Slice, fetch_slice
 from lamina.control.scope import Scope
 from lamina.control.tags.queries import has_tags, list_tags
 from lamina.control.tags.records import ResourceType
-from lamina.ids import ConnectionId, DiskId, SnapshotId, ZoneId
+from lamina.ids import ConnectionId, DiskId, InstanceId, PolicyId, SnapshotId, ZoneId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +27,10 @@ class DiskFilter:
 
     Attributes:
         disk_ids: only these; an empty list matches nothing.
+        instance_id: attached to this instance.
+        is_security_locked: its instance is locked by the operator, or it is not.
+        policy_id: this automatic snapshot policy is applied to it.
+        has_policy: one is applied to it, or none is.
         tags: key to value; None as a value matches any.
         created_from: not before this instant.
         created_to: not after this instant.
@@ -35,6 +43,15 @@ class DiskFilter:
     role: DiskRole | None = None
     zone_id: ZoneId | None = None
     source_snapshot_id: SnapshotId | None = None
+    policy_id: PolicyId | None = None
+    has_policy: bool | None = None
+    instance_id: InstanceId | None = None
+    performance_level: PerformanceLevel | None = None
+    is_portable: bool | None = None
+    is_security_locked: bool | None = None
+    delete_with_instance: bool | None = None
+    delete_auto_snapshot: bool | None = None
+    enable_auto_snapshot: bool | None = None
     tags: Mapping[str, str | None] = field(default_factory=dict)
     created_from: datetime | None = None
     created_to: datetime | None = None
@@ -42,10 +59,11 @@ class DiskFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskView:
-    """A disk with its tags."""
+    """A disk with its tags, and why it is locked."""
 
     disk: DiskRecord
     tags: Mapping[str, str]
+    locks: tuple[LockReason, ...] = ()
 
 
 def get_disk(scope: Scope, disk_id: DiskId) -> DiskRecord:
@@ -79,11 +97,27 @@ def list_disks(scope: Scope, wanted: DiskFilter, part: Slice) -> Page[DiskView]:
     order = AgeOrder(created_at=DiskRecord.created_at, id=DiskRecord.id)
     disks, total, has_more = fetch_slice(scope.session, query, order, part)
     tags = list_tags(scope.session, ResourceType.DISK, [disk.id for disk in disks])
+    hosts = _find_hosts(scope.session, disks)
+    is_overdue = is_in_arrears(scope.session, scope.account_id)
     return Page(
-        items=tuple(DiskView(disk=disk, tags=tags[disk.id]) for disk in disks),
+        items=tuple(
+            DiskView(
+                disk=disk,
+                tags=tags[disk.id],
+                locks=list_locks(hosts.get(disk.instance_id), is_overdue=is_overdue),
+            )
+            for disk in disks
+        ),
         total_count=total,
         next_key=PageKey(created_at=disks[-1].created_at, id=disks[-1].id) if has_more else None,
     )
+
+
+def list_attached(session: Session, instance_id: InstanceId) -> Sequence[DiskRecord]:
+    """The disks of an instance, the system disk first: also those that are coming, or about to go."""
+    return session.scalars(
+        select(DiskRecord).where(DiskRecord.instance_id == instance_id).order_by(DiskRecord.device)
+    ).all()
 
 
 def get_connection(scope: Scope, connection_id: ConnectionId) -> ConnectionRecord:
@@ -118,6 +152,12 @@ def is_live(scope: Scope, connection: ConnectionRecord) -> bool:
     return remaining.total_seconds() > 0 and remaining <= 2 * scope.limits.connection
 
 
+def _find_hosts(session: Session, disks: Sequence[DiskRecord]) -> Mapping[InstanceId | None, InstanceRecord]:
+    ids = {disk.instance_id for disk in disks if disk.instance_id is not None}
+    rows = session.scalars(select(InstanceRecord).where(InstanceRecord.id.in_(ids)))
+    return {instance.id: instance for instance in rows}
+
+
 def _match(wanted: DiskFilter) -> list[ColumnElement[bool]]:
     plain = (
         (DiskRecord.name, wanted.name),
@@ -126,10 +166,29 @@ def _match(wanted: DiskFilter) -> list[ColumnElement[bool]]:
         (DiskRecord.role, wanted.role),
         (DiskRecord.zone_id, wanted.zone_id),
         (DiskRecord.source_snapshot_id, wanted.source_snapshot_id),
+        (DiskRecord.policy_id, wanted.policy_id),
+        (DiskRecord.instance_id, wanted.instance_id),
+        (DiskRecord.performance_level, wanted.performance_level),
+        (DiskRecord.delete_with_instance, wanted.delete_with_instance),
+        (DiskRecord.delete_auto_snapshot, wanted.delete_auto_snapshot),
+        (DiskRecord.enable_auto_snapshot, wanted.enable_auto_snapshot),
     )
     conditions: list[ColumnElement[bool]] = [column == value for column, value in plain if value is not None]
     if wanted.disk_ids is not None:
         conditions.append(DiskRecord.id.in_(wanted.disk_ids))
+    if wanted.is_portable is not None:
+        portable = [category for category in DiskCategory if category.is_portable is wanted.is_portable]
+        conditions.append(DiskRecord.category.in_(portable))
+    if wanted.is_security_locked is not None:
+        locked = (
+            select(InstanceRecord.id)
+            .where(InstanceRecord.id == DiskRecord.instance_id, InstanceRecord.is_security_locked)
+            .exists()
+        )
+        conditions.append(locked if wanted.is_security_locked else ~locked)
+    if wanted.has_policy is not None:
+        has_policy = DiskRecord.policy_id.is_not(None)
+        conditions.append(has_policy if wanted.has_policy else ~has_policy)
     if wanted.created_from is not None:
         conditions.append(DiskRecord.created_at >= wanted.created_from)
     if wanted.created_to is not None:

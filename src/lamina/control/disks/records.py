@@ -11,7 +11,17 @@ from lamina.control.disks.states import TRANSITIONS, DiskRole, DiskState
 from lamina.control.instances.records import InstanceRecord
 from lamina.control.regions.records import RegionRecord, ZoneRecord
 from lamina.database import Record, one_of
-from lamina.ids import AccountId, ConnectionId, DiskId, InstanceId, PolicyId, RegionId, SnapshotId, TaskId, ZoneId
+from lamina.ids import (
+    AccountId,
+    ConnectionId,
+    DiskId,
+    InstanceId,
+    PolicyId,
+    RegionId,
+    SnapshotId,
+    TaskId,
+    ZoneId,
+)
 from lamina.units import GIB
 
 

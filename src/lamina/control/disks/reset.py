@@ -6,6 +6,7 @@ from lamina.control.disks.errors import (
     DiskStateError,
     SnapshotMismatchError,
 )
+from lamina.control.disks.host import require_host_stopped
 from lamina.control.disks.queries import find_connection, get_disk
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.start import start_roll_back
@@ -22,12 +23,14 @@ _ALLOWED = (DiskState.AVAILABLE, DiskState.IN_USE)
 def reset_disk(scope: Scope, disk_id: DiskId, snapshot_id: SnapshotId) -> DiskRecord:
     """Start rolling a disk back; it is `ReIniting` until its bytes are those of the snapshot.
 
-    The checks come in the order of the contract: existence, use, state, readiness, source. A disk whose last
-    rolling back failed for good stays `ReIniting`; rolling it back to an intact snapshot is the way out.
+    The checks come in the order of the contract: existence, locks, machine, use, state, readiness, source. A disk
+    whose last rolling back failed for good stays `ReIniting`; rolling it back to an intact snapshot is the way out.
 
     Raises:
         DiskNotFoundError: the account has no such disk.
         SnapshotNotFoundError: the account has no such snapshot.
+        InstanceSecurityLockError, InstanceArrearsError: its instance is locked.
+        InstanceStateError: its instance is not `Stopped`.
         DiskConnectedError: the disk is open for writing.
         DiskResetInProgressError: it is being rolled back already.
         DiskStateError: it is neither `Available` nor `In_use`.
@@ -38,6 +41,7 @@ def reset_disk(scope: Scope, disk_id: DiskId, snapshot_id: SnapshotId) -> DiskRe
     """
     disk = get_disk(scope, disk_id)
     snapshot = get_snapshot(scope, snapshot_id)
+    require_host_stopped(scope, disk)
     connection = find_connection(scope, disk_id)
     if connection is not None:
         raise DiskConnectedError(disk_id, connection.id)

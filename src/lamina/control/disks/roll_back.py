@@ -61,7 +61,7 @@ def _settle(_plant: Installation, session: Session, task: RollBackArguments, out
         return
     is_touched = outcome.checkpoints.load(_WRITE, _Touched) is not None
     if outcome.failure is None or not is_touched:
-        disk.move_to(DiskState.AVAILABLE)
+        disk.move_to(disk.rest_state)
         disk.reset_snapshot_id = None
 
 

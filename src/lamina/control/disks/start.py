@@ -3,10 +3,11 @@
 import logging
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from lamina.clock import Clock
+from lamina.control.disks.attachment import start_attachment, start_detachment
 from lamina.control.disks.build import BUILD_DISK, BuildArguments
 from lamina.control.disks.empty import MAKE_EMPTY_DISK, EmptyArguments
 from lamina.control.disks.records import DiskRecord
@@ -16,11 +17,23 @@ from lamina.control.disks.states import DiskState
 from lamina.control.installation import Installation
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.ids import TaskId
-from lamina.tasks.queue import enqueue, find_active
+from lamina.tasks.queue import enqueue, find_active, is_active
 from lamina.telemetry import get_logger, log
 
 _LOGGER: Final = get_logger(__name__)
-_UNSETTLED: Final = (DiskState.CREATING, DiskState.REINITING, DiskState.DELETING)
+_UNSETTLED: Final = (
+    DiskState.CREATING,
+    DiskState.ATTACHING,
+    DiskState.DETACHING,
+    DiskState.REINITING,
+    DiskState.DELETING,
+)
+
+# Disks that are made with their instance, or emptied to how they were made: `provisioning` sees to these.
+_IS_MADE_ELSEWHERE: Final = or_(
+    and_(DiskRecord.state == DiskState.CREATING, DiskRecord.instance_id.is_not(None)),
+    and_(DiskRecord.state == DiskState.REINITING, DiskRecord.reset_snapshot_id.is_(None)),
+)
 
 
 def start_empty(session: Session, clock: Clock, disk: DiskRecord) -> TaskId:
@@ -55,19 +68,31 @@ def start_removal(session: Session, clock: Clock, disk: DiskRecord) -> TaskId:
 
 
 def restart_disks(plant: Installation) -> None:
-    """Give every stranded disk the task that its state needs."""
+    """Give every stranded disk the task that its state needs; a disk that instances make is not this room's."""
     with plant.database.reading() as session:
-        unsettled = session.scalars(select(DiskRecord.id).where(DiskRecord.state.in_(_UNSETTLED))).all()
+        unsettled = session.scalars(
+            select(DiskRecord.id).where(DiskRecord.state.in_(_UNSETTLED), ~_IS_MADE_ELSEWHERE)
+        ).all()
     for disk_id in unsettled:
         with plant.database.transaction() as session:
             disk = session.get(DiskRecord, disk_id)
-            if disk is None or disk.state not in _UNSETTLED or find_active(session, disk_id) is not None:
+            if disk is None or disk.state not in _UNSETTLED or _has_task(session, disk):
                 continue
             disk.task_id = _start(session, plant.clock, disk)
         log(_LOGGER, logging.WARNING, "a stranded disk was taken up", disk_id=disk_id)
 
 
+def _has_task(session: Session, disk: DiskRecord) -> bool:
+    return is_active(session, disk.task_id) or find_active(session, disk.id) is not None
+
+
 def _start(session: Session, clock: Clock, disk: DiskRecord) -> TaskId:
+    if disk.state is DiskState.ATTACHING:
+        return start_attachment(session, clock, disk)
+    if disk.state is DiskState.DETACHING:
+        return start_detachment(session, clock, disk)
+    if disk.state is DiskState.CREATING and disk.source_disk_id is not None:
+        disk.move_to(DiskState.DELETING)  # its source may have changed since: there is nothing left to copy
     if disk.state is DiskState.DELETING:
         return start_removal(session, clock, disk)
     source_id = disk.reset_snapshot_id if disk.state is DiskState.REINITING else disk.source_snapshot_id

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 
 from lamina.blockio.file_volume import forget, list_frozen
 from lamina.control.disks.queries import is_live
@@ -30,7 +30,8 @@ def close_dead_connections(plant: Installation) -> None:
             assert disk is not None, "the database keeps the disks of connections"
             if is_live(plant.scope(session, connection.account_id, disk.region_id), connection):
                 continue
-            disk.detached_at = min(connection.expires_at, plant.clock.now())
+            if disk.instance_id is None:
+                disk.detached_at = min(connection.expires_at, plant.clock.now())
             session.delete(connection)
 
 
@@ -63,11 +64,12 @@ def _choose_leftovers(plant: Installation, disk_id: DiskId, tokens: Sequence[str
     with plant.database.reading() as session:
         if find_active(session, disk_id) is not None or session.get(DiskRecord, disk_id) is None:
             return []  # a task knows better, or nobody does
+        is_base = and_(
+            SnapshotRecord.state == SnapshotState.ACCOMPLISHED, SnapshotRecord.tracking.in_(tokens)
+        )
+        # a clone has the name of its snapshot; the task of a group goes by another key than its disks
+        is_wanted = and_(SnapshotRecord.state == SnapshotState.PROGRESSING, SnapshotRecord.id.in_(tokens))
         claimed = session.scalars(
-            select(SnapshotRecord.tracking).where(
-                SnapshotRecord.disk_id == disk_id,
-                SnapshotRecord.state == SnapshotState.ACCOMPLISHED,
-                SnapshotRecord.tracking.in_(tokens),
-            )
+            select(SnapshotRecord.id).where(SnapshotRecord.disk_id == disk_id, or_(is_base, is_wanted))
         ).all()
     return [token for token in tokens if token not in claimed]

@@ -99,7 +99,8 @@ class DriveMissingError(Fault):
     def __init__(self, drive: Drive, size_bytes: int | None) -> None:
         found = "is not there" if size_bytes is None else f"has {size_bytes} bytes"
         super().__init__(
-            f"the file of disk {drive.disk_id} {found} and must have {drive.size_bytes} bytes", retryable=False
+            f"the file of disk {drive.disk_id} {found} and must have {drive.size_bytes} bytes",
+            retryable=False,
         )
 
 

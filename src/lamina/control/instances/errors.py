@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from lamina.control.instances.states import InstanceState
 from lamina.failures import Refusal
-from lamina.ids import InstanceId
+from lamina.ids import DiskId, InstanceId
 
 
 class InstanceNotFoundError(Refusal):
@@ -69,5 +69,23 @@ class DeletionProtectionError(Refusal):
     """The instance is protected from being released."""
 
     def __init__(self, instance_id: InstanceId) -> None:
-        super().__init__(f"instance {instance_id} is protected from deletion; turn DeletionProtection off first")
+        super().__init__(
+            f"instance {instance_id} is protected from deletion; turn DeletionProtection off first"
+        )
+        self.instance_id = instance_id
+
+
+class InstanceNotRunningError(Refusal):
+    """Something was to be done while the machine runs, and it does not."""
+
+    def __init__(self, disk_id: DiskId) -> None:
+        super().__init__(f"disk {disk_id} is not part of a Running instance; resize it with Type=offline")
+        self.disk_id = disk_id
+
+
+class SystemDiskMissingError(Refusal):
+    """The instance has nothing to boot from."""
+
+    def __init__(self, instance_id: InstanceId) -> None:
+        super().__init__(f"instance {instance_id} has no system disk; attach one with Bootable")
         self.instance_id = instance_id

@@ -54,9 +54,7 @@ class InstanceRecord(Record):
     state: Mapped[InstanceState] = mapped_column(one_of(InstanceState))
     is_deletion_protected: Mapped[bool]
     is_security_locked: Mapped[bool] = mapped_column(default=False)
-    stopped_mode: Mapped[StoppedMode] = mapped_column(
-        one_of(StoppedMode), default=StoppedMode.NOT_APPLICABLE
-    )
+    stopped_mode: Mapped[StoppedMode] = mapped_column(one_of(StoppedMode), default=StoppedMode.NOT_APPLICABLE)
     task_id: Mapped[TaskId | None]
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]

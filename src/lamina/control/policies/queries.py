@@ -63,7 +63,7 @@ class CalendarEntry:
     """The next runs for one disk.
 
     Attributes:
-        next_runs: instants, ascending; none while the account is suspended.
+        next_runs: instants, ascending; none while the account is suspended or the disk does not allow it.
     """
 
     disk: DiskRecord
@@ -155,9 +155,13 @@ def list_calendar(scope: Scope, wanted: Coverage, part: Slice, run_count: int) -
             later = iterate_points(policy.timetable, zone, max(policy.next_run_at, scope.clock.now()))
             runs[policy.id] = (policy.next_run_at, *islice(later, run_count - 1))
     entries = [
-        CalendarEntry(disk=disk, policy=policy, next_runs=runs.get(policy.id, ()))
+        CalendarEntry(
+            disk=disk,
+            policy=policies[disk.policy_id],
+            next_runs=runs.get(disk.policy_id, ()) if disk.enable_auto_snapshot else (),
+        )
         for disk in page.items
-        if disk.policy_id is not None and (policy := policies.get(disk.policy_id)) is not None
+        if disk.policy_id is not None
     ]
     return Page(items=tuple(entries), total_count=page.total_count, next_key=page.next_key)
 
@@ -170,16 +174,11 @@ def is_suspended(scope: Scope) -> bool:
     return standing is AccountStanding.SUSPENDED
 
 
-def has_disks(scope: Scope, policy_id: PolicyId, *, applied_until: datetime) -> bool:
-    """Whether the policy is applied to a disk, and was at an instant."""
-    found = select(DiskRecord.id).where(*covers(policy_id, applied_until)).limit(1)
-    return scope.session.scalar(found) is not None
-
-
 def covers(policy_id: PolicyId, point: datetime) -> tuple[ColumnElement[bool], ...]:
-    """Conditions for the disks that a point of a policy is about: it was applied to them by then."""
+    """Conditions for the disks that a point of a policy is about: it was applied to them by then, and counts."""
     return (
         DiskRecord.policy_id == policy_id,
+        DiskRecord.enable_auto_snapshot,
         DiskRecord.policy_applied_at <= point,
         DiskRecord.state != DiskState.DELETING,
     )
@@ -196,9 +195,7 @@ def _view(scope: Scope, policies: Sequence[PolicyRecord]) -> tuple[PolicyView, .
     counts = _count_disks(scope, ids)
     status = PolicyStatus.EXPIRE if is_suspended(scope) else PolicyStatus.NORMAL
     return tuple(
-        PolicyView(
-            policy=policy, status=status, disk_count=counts.get(policy.id, 0), tags=tags[policy.id]
-        )
+        PolicyView(policy=policy, status=status, disk_count=counts.get(policy.id, 0), tags=tags[policy.id])
         for policy in policies
     )
 

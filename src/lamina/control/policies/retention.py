@@ -59,7 +59,9 @@ def plan_eviction(snapshots: Sequence[Candidate], maximum: int) -> EvictionPlan:
     excess = len(automatic) + 1 - maximum
     if excess <= 0:
         return EvictionPlan(evict=(), has_room=True)
-    free = sorted((each for each in automatic if not each.is_held), key=lambda each: (each.created_at, each.id))
+    free = sorted(
+        (each for each in automatic if not each.is_held), key=lambda each: (each.created_at, each.id)
+    )
     if len(free) < excess or maximum < 1:
         return EvictionPlan(evict=(), has_room=False)
     return EvictionPlan(evict=tuple(each.id for each in free[:excess]), has_room=True)

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
+import msgspec
 from sqlalchemy import ColumnElement, select
 
 from lamina.control.paging import AgeOrder, Page, PageKey, Slice, fetch_slice
@@ -15,7 +17,7 @@ from lamina.ids import TaskId
 from lamina.tasks.outcome import Failure
 from lamina.tasks.records import TaskRecord
 
-_PERCENT = 100
+_PERCENT: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,9 @@ def list_tasks(scope: Scope, wanted: TaskFilter, part: Slice) -> Page[TaskView]:
     order = AgeOrder(created_at=ShownTaskRecord.created_at, id=ShownTaskRecord.task_id)
     shown, total, has_more = fetch_slice(scope.session, query, order, part)
     ids = [each.task_id for each in shown]
-    tasks = {task.id: task for task in scope.session.scalars(select(TaskRecord).where(TaskRecord.id.in_(ids)))}
+    tasks = {
+        task.id: task for task in scope.session.scalars(select(TaskRecord).where(TaskRecord.id.in_(ids)))
+    }
     return Page(
         items=tuple(_view(each, tasks[each.task_id]) for each in shown),
         total_count=total,
@@ -105,7 +109,7 @@ def _view(shown: ShownTaskRecord, task: TaskRecord) -> TaskView:
         status=status,
         progress_percent=_PERCENT if status is TaskStatus.FINISHED else min(percent, _PERCENT - 1),
         finished_at=task.finished_at,
-        failure=None if is_open or task.failure is None else Failure.read(task.failure),
+        failure=None if is_open or task.failure is None else msgspec.json.decode(task.failure, type=Failure),
         can_be_cancelled=is_open and shown.action.can_be_cancelled,
     )
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from lamina.control.scope import Scope
@@ -39,13 +39,5 @@ def show_task(
 
 def forget_shown_tasks(session: Session, *, before: datetime) -> None:
     """Drop what was made visible before an instant, unless its task still has a row."""
-    has_task = (
-        ShownTaskRecord.task_id.in_(
-            # those few of the old ones that still run
-            ShownTaskRecord.__table__.select()
-            .with_only_columns(ShownTaskRecord.task_id)
-            .join(TaskRecord, TaskRecord.id == ShownTaskRecord.task_id)
-            .where(ShownTaskRecord.created_at < before)
-        )
-    )
+    has_task = select(TaskRecord.id).where(TaskRecord.id == ShownTaskRecord.task_id).exists()
     session.execute(delete(ShownTaskRecord).where(ShownTaskRecord.created_at < before, ~has_task))

@@ -4,7 +4,9 @@ from datetime import datetime
 
 from lamina.control.scope import Scope
 from lamina.control.snapshots.annotations import DiskFacts, read_annotations
+from lamina.control.snapshots.chain import sum_up_chain
 from lamina.control.snapshots.records import SnapshotRecord
+from lamina.control.snapshots.settle import count_incremental
 from lamina.control.snapshots.states import SnapshotState
 from lamina.control.tags.put import put_tags
 from lamina.control.tags.records import ResourceType
@@ -16,7 +18,9 @@ def describe_manifest(snapshot: SnapshotRecord, manifest: Manifest, now: datetim
     snapshot.used_bytes = manifest.used_bytes
     snapshot.changed_bytes = manifest.changed_bytes
     snapshot.stored_bytes = manifest.stored_bytes
-    snapshot.tracking = manifest.tracking or None
+    snapshot.incremental_bytes = count_incremental(manifest)
+    is_copy = snapshot.source_snapshot_id is not None  # its tracking is another snapshot's, in another region
+    snapshot.tracking = None if is_copy else manifest.tracking or None
     snapshot.modified_at = now
 
 
@@ -49,9 +53,12 @@ def adopt_snapshot(scope: Scope, manifest: Manifest) -> DiskFacts | None:
         retention_days=facts.retention_days,
         expires_at=facts.expires_at,
         created_at=facts.created_at,
+        source_snapshot_id=facts.source_snapshot_id,
+        source_region_id=facts.source_region_id,
     )
     describe_manifest(snapshot, manifest, scope.clock.now())
     scope.session.add(snapshot)
     scope.session.flush()
     put_tags(scope, ResourceType.SNAPSHOT, snapshot.id, facts.tags)
+    sum_up_chain(scope.session, snapshot)
     return disk

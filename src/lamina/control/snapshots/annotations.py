@@ -12,7 +12,7 @@ from lamina.control.disks.states import DiskRole
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.states import SnapshotCategory, SnapshotKind
 from lamina.failures import Corruption
-from lamina.ids import AccountId, DiskId, RegionId, ZoneId
+from lamina.ids import AccountId, DiskId, RegionId, SnapshotId, ZoneId
 
 _SNAPSHOT: Final = "lamina.snapshot"
 _DISK: Final = "lamina.disk"
@@ -30,6 +30,8 @@ class SnapshotFacts(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     created_at: datetime
     tags: dict[str, str]
+    source_snapshot_id: SnapshotId | None = None
+    source_region_id: RegionId | None = None
 
 
 class DiskFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,17 +50,6 @@ class DiskFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 def annotate(snapshot: SnapshotRecord, disk: DiskRecord, tags: Mapping[str, str]) -> dict[str, str]:
     """The annotations of the manifest of a snapshot."""
-    facts = SnapshotFacts(
-        account_id=snapshot.account_id,
-        region_id=snapshot.region_id,
-        description=snapshot.description,
-        kind=snapshot.kind,
-        category=snapshot.category,
-        retention_days=snapshot.retention_days,
-        expires_at=snapshot.expires_at,
-        created_at=snapshot.created_at,
-        tags=dict(tags),
-    )
     source = DiskFacts(
         id=disk.id,
         zone_id=disk.zone_id,
@@ -70,7 +61,31 @@ def annotate(snapshot: SnapshotRecord, disk: DiskRecord, tags: Mapping[str, str]
         size_gib=disk.size_gib,
         created_at=disk.created_at,
     )
-    return {_SNAPSHOT: msgspec.json.encode(facts).decode(), _DISK: msgspec.json.encode(source).decode()}
+    return _annotate(snapshot, tags) | {_DISK: msgspec.json.encode(source).decode()}
+
+
+def annotate_copy(
+    copy: SnapshotRecord, original: Mapping[str, str], tags: Mapping[str, str]
+) -> dict[str, str]:
+    """The annotations of the manifest of a copy, from those of the original: the disk may be gone."""
+    return {**original, **_annotate(copy, tags)}
+
+
+def _annotate(snapshot: SnapshotRecord, tags: Mapping[str, str]) -> dict[str, str]:
+    facts = SnapshotFacts(
+        account_id=snapshot.account_id,
+        region_id=snapshot.region_id,
+        description=snapshot.description,
+        kind=snapshot.kind,
+        category=snapshot.category,
+        retention_days=snapshot.retention_days,
+        expires_at=snapshot.expires_at,
+        created_at=snapshot.created_at,
+        tags=dict(tags),
+        source_snapshot_id=snapshot.source_snapshot_id,
+        source_region_id=snapshot.source_region_id,
+    )
+    return {_SNAPSHOT: msgspec.json.encode(facts).decode()}
 
 
 def read_annotations(annotations: Mapping[str, str]) -> tuple[SnapshotFacts, DiskFacts] | None:

@@ -7,22 +7,33 @@ from typing import Final
 
 from sqlalchemy import func, select
 
-from lamina.control.disks.errors import DiskCategoryError, DiskStateError, NeverAttachedError
+from lamina.control.disks.errors import (
+    DiskCategoryError,
+    DiskNeverUsedError,
+    DiskStateError,
+    NeverAttachedError,
+)
 from lamina.control.disks.queries import get_disk
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskState
+from lamina.control.instances.locks import require_not_security_locked
+from lamina.control.instances.queries import get_instance, require_state
+from lamina.control.instances.states import InstanceState
 from lamina.control.scope import Scope
-from lamina.control.snapshots.capture import CAPTURE_SNAPSHOT, CaptureArguments
+from lamina.control.snapshots.capture import CAPTURE_SNAPSHOT
+from lamina.control.snapshots.capture_data import CaptureArguments
+from lamina.control.snapshots.chain import sum_up_chain
 from lamina.control.snapshots.errors import SnapshotInProgressError, SnapshotQuotaError
 from lamina.control.snapshots.queries import find_unfinished
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.states import SnapshotCategory, SnapshotKind, SnapshotState
 from lamina.control.tags.put import put_tags
 from lamina.control.tags.records import ResourceType
-from lamina.ids import DiskId, mint_snapshot_id
+from lamina.ids import DiskId, SnapshotGroupId, mint_snapshot_id
 from lamina.tasks.queue import enqueue
 
 _ALLOWED: Final = (DiskState.IN_USE, DiskState.AVAILABLE)
+_STILL: Final = (InstanceState.RUNNING, InstanceState.STOPPED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +63,53 @@ def create_snapshot(scope: Scope, new: NewSnapshot) -> SnapshotRecord:
         DiskCategoryError: such disks have no snapshots.
         DiskStateError: the disk is neither `In_use` nor `Available`.
         NeverAttachedError: it is `Available` and was never attached, so nothing can have been written to it.
+        DiskNeverUsedError: its instance was never started, with the same consequence.
+        InstanceStateError: its instance is neither `Running` nor `Stopped`.
+        InstanceSecurityLockError: the operator locked its instance.
         SnapshotInProgressError: another snapshot of it is being created.
         SnapshotQuotaError: it has as many manual snapshots as it may have.
         TagKeyError, TagValueError, TagQuotaError: the tags break the rules.
     """
     disk = get_disk(scope, new.disk_id)
-    _check(scope, disk, new.kind)
+    check_disk(scope, disk, new.kind)
+    snapshot = add_snapshot(scope, disk, new)
+    arguments = CaptureArguments(
+        account_id=scope.account_id, region_id=disk.region_id, disk_id=disk.id, snapshot_id=snapshot.id
+    )
+    snapshot.task_id = enqueue(scope.session, scope.clock, CAPTURE_SNAPSHOT, arguments, key=disk.id)
+    return snapshot
+
+
+def check_disk(scope: Scope, disk: DiskRecord, kind: SnapshotKind) -> None:
+    """Let only a disk pass that can be snapshotted now; raises as `create_snapshot`."""
+    if not disk.category.supports_snapshots:
+        raise DiskCategoryError(disk.category.value)
+    if disk.state not in _ALLOWED:
+        raise DiskStateError(disk.id, disk.state, _ALLOWED)
+    if disk.instance_id is not None:
+        instance = get_instance(scope, disk.instance_id)
+        require_not_security_locked(instance)
+        require_state(instance, _STILL)
+        if not disk.was_attached:
+            raise DiskNeverUsedError(disk.id, instance.id)
+    elif not disk.was_attached:
+        raise NeverAttachedError(disk.id)
+    unfinished = find_unfinished(scope, disk.id)
+    if unfinished is not None:
+        raise SnapshotInProgressError(disk.id, unfinished.id)
+    maximum = scope.limits.manual_snapshots_per_disk
+    if kind is SnapshotKind.USER and _count_manual(scope, disk.id) >= maximum:
+        raise SnapshotQuotaError(disk.id, maximum)
+
+
+def add_snapshot(
+    scope: Scope, disk: DiskRecord, new: NewSnapshot, group_id: SnapshotGroupId | None = None
+) -> SnapshotRecord:
+    """Add the row of a snapshot that a task will make; whoever calls this starts the task.
+
+    Raises:
+        TagKeyError, TagValueError, TagQuotaError: the tags break the rules.
+    """
     now = scope.clock.now()
     snapshot = SnapshotRecord(
         id=mint_snapshot_id(),
@@ -76,30 +128,13 @@ def create_snapshot(scope: Scope, new: NewSnapshot) -> SnapshotRecord:
         expires_at=None if new.retention_days is None else now + timedelta(days=new.retention_days),
         created_at=now,
         modified_at=now,
+        group_id=group_id,
     )
     scope.session.add(snapshot)
     scope.session.flush()
     put_tags(scope, ResourceType.SNAPSHOT, snapshot.id, new.tags)
-    arguments = CaptureArguments(
-        account_id=scope.account_id, region_id=disk.region_id, disk_id=disk.id, snapshot_id=snapshot.id
-    )
-    snapshot.task_id = enqueue(scope.session, scope.clock, CAPTURE_SNAPSHOT, arguments, key=disk.id)
+    sum_up_chain(scope.session, snapshot)
     return snapshot
-
-
-def _check(scope: Scope, disk: DiskRecord, kind: SnapshotKind) -> None:
-    if not disk.category.supports_snapshots:
-        raise DiskCategoryError(disk.category.value)
-    if disk.state not in _ALLOWED:
-        raise DiskStateError(disk.id, disk.state, _ALLOWED)
-    if disk.state is DiskState.AVAILABLE and not disk.was_attached:
-        raise NeverAttachedError(disk.id)
-    unfinished = find_unfinished(scope, disk.id)
-    if unfinished is not None:
-        raise SnapshotInProgressError(disk.id, unfinished.id)
-    maximum = scope.limits.manual_snapshots_per_disk
-    if kind is SnapshotKind.USER and _count_manual(scope, disk.id) >= maximum:
-        raise SnapshotQuotaError(disk.id, maximum)
 
 
 def _count_manual(scope: Scope, disk_id: DiskId) -> int:
@@ -108,5 +143,6 @@ def _count_manual(scope: Scope, disk_id: DiskId) -> int:
         SnapshotRecord.disk_id == disk_id,
         SnapshotRecord.kind == SnapshotKind.USER,
         SnapshotRecord.state != SnapshotState.DELETING,
+        SnapshotRecord.source_snapshot_id.is_(None),  # copies count where they are
     )
     return scope.session.scalar(query) or 0

@@ -1,20 +1,26 @@
 """Delete a snapshot, or cancel one that is being created."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskState
 from lamina.control.scope import Scope
+from lamina.control.snapshots.chain import sum_up_chain
 from lamina.control.snapshots.errors import (
+    SnapshotArchivingError,
+    SnapshotBeingCopiedError,
     SnapshotBusyError,
     SnapshotHeldByDiskError,
     SnapshotHeldByImageError,
 )
 from lamina.control.snapshots.holds import list_holders
+from lamina.control.snapshots.lock import require_unlocked
 from lamina.control.snapshots.queries import get_snapshot
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.remove import start_removal
-from lamina.control.snapshots.states import HolderKind, SnapshotState
+from lamina.control.snapshots.states import HolderKind, SnapshotCategory, SnapshotState
 from lamina.ids import SnapshotId
 from lamina.tasks.queue import request_cancel
 
@@ -22,30 +28,54 @@ from lamina.tasks.queue import request_cancel
 def delete_snapshot(scope: Scope, snapshot_id: SnapshotId, *, force: bool = False) -> None:
     """Delete a snapshot: it is gone for the account at once, and its data soon.
 
-    One that is being created is cancelled. Images hold a snapshot against any force; disks that were made from
-    it only without. Images are named first, since force cannot help there.
+    One that is being created is cancelled; with a member of an unfinished group that is the whole group. Images
+    and locks hold a snapshot against any force; disks that were made from it only without. Images are named first,
+    since they can be deleted at once, then locks, since force cannot help there.
 
     Raises:
         SnapshotNotFoundError: the account has no such snapshot.
         SnapshotHeldByImageError: images use it.
+        SnapshotLockedError: it is locked.
         SnapshotHeldByDiskError: disks were made from it, and there is no `force`.
         SnapshotBusyError: a disk is being made from it or rolled back to it at this moment.
+        SnapshotBeingCopiedError: an unfinished copy reads it.
+        SnapshotArchivingError: it is being archived.
     """
     snapshot = get_snapshot(scope, snapshot_id)
     images = list_holders(scope.session, snapshot_id, HolderKind.IMAGE)
     if images:
         raise SnapshotHeldByImageError(snapshot_id, images)
+    require_unlocked(scope.session, snapshot_id, scope.clock.now())
     disks = list_holders(scope.session, snapshot_id, HolderKind.DISK)
     if disks and not force:
         raise SnapshotHeldByDiskError(snapshot_id, disks)
     readers = _list_readers(scope, snapshot_id)
     if readers:
         raise SnapshotBusyError(snapshot_id, readers)
+    copies = _list_copies(scope, snapshot_id)
+    if copies:
+        raise SnapshotBeingCopiedError(snapshot_id, copies)
+    if snapshot.category is SnapshotCategory.ARCHIVING:
+        raise SnapshotArchivingError(snapshot_id)
     if snapshot.state is SnapshotState.PROGRESSING:
         _cancel(scope, snapshot)
     else:
         snapshot.move_to(SnapshotState.DELETING)
         start_removal(scope.session, scope.clock, snapshot)
+    sum_up_chain(scope.session, snapshot)
+
+
+def _list_copies(scope: Scope, snapshot_id: SnapshotId) -> Sequence[SnapshotId]:
+    """Copies that are not finished."""
+    return scope.session.scalars(
+        select(SnapshotRecord.id)
+        .where(
+            SnapshotRecord.account_id == scope.account_id,
+            SnapshotRecord.source_snapshot_id == snapshot_id,
+            SnapshotRecord.state == SnapshotState.PROGRESSING,
+        )
+        .order_by(SnapshotRecord.id)
+    ).all()
 
 
 def _list_readers(scope: Scope, snapshot_id: SnapshotId) -> list[str]:

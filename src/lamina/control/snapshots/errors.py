@@ -220,7 +220,8 @@ class CopyNotOfferedError(Refusal):
 
     def __init__(self) -> None:
         super().__init__(
-            "snapshots are not copied between regions here; the operator can allow it with LAMINA_SNAPSHOT_COPY=on"
+            "snapshots are not copied between regions here; copy an image, or have the operator set copy_snapshots = true"
+            " in lamina.toml"
         )
 
 

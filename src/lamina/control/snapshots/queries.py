@@ -109,16 +109,24 @@ def require_ready(snapshot: SnapshotRecord) -> None:
 
 
 def find_unfinished(scope: Scope, disk_id: DiskId) -> SnapshotRecord | None:
-    """The snapshot of a disk that is being created, or whose creation is being cancelled."""
+    """The snapshot of a disk that is being created, or whose creation is being cancelled.
+
+    Copies do not count: they are made from snapshots, and the disk does not matter to them.
+    """
     return scope.session.scalars(
         select(SnapshotRecord)
         .outerjoin(TaskRecord, TaskRecord.id == SnapshotRecord.task_id)
         .where(
             SnapshotRecord.account_id == scope.account_id,
             SnapshotRecord.disk_id == disk_id,
+            SnapshotRecord.source_snapshot_id.is_(None),
             or_(
                 SnapshotRecord.state == SnapshotState.PROGRESSING,
-                and_(TaskRecord.key == disk_id, TaskRecord.state.in_(ACTIVE)),
+                and_(
+                    SnapshotRecord.state == SnapshotState.DELETING,
+                    TaskRecord.key.in_((disk_id, SnapshotRecord.group_id)),
+                    TaskRecord.state.in_(ACTIVE),
+                ),
             ),
         )
     ).first()
@@ -135,13 +143,14 @@ def list_snapshots(scope: Scope, wanted: SnapshotFilter, part: Slice) -> Page[Sn
     order = AgeOrder(created_at=SnapshotRecord.created_at, id=SnapshotRecord.id)
     snapshots, total, has_more = fetch_slice(scope.session, query, order, part)
     return Page(
-        items=_view(scope, snapshots),
+        items=view_snapshots(scope, snapshots),
         total_count=total,
         next_key=PageKey(created_at=snapshots[-1].created_at, id=snapshots[-1].id) if has_more else None,
     )
 
 
-def _view(scope: Scope, snapshots: Sequence[SnapshotRecord]) -> tuple[SnapshotView, ...]:
+def view_snapshots(scope: Scope, snapshots: Sequence[SnapshotRecord]) -> tuple[SnapshotView, ...]:
+    """Snapshots with what is kept elsewhere about them, in their order."""
     ids = [snapshot.id for snapshot in snapshots]
     usages = list_usages(scope.session, ids)
     tags = list_tags(scope.session, ResourceType.SNAPSHOT, ids)

@@ -148,6 +148,7 @@ class GroupRecord(Record):
         CheckConstraint("length(name) <= 128", name="name_length"),
         CheckConstraint("length(description) <= 256", name="description_length"),
         Index("ix_snapshot_groups_account", "account_id", "region_id", "created_at", "id"),
+        Index("ix_snapshot_groups_state", "state"),
     )
 
     id: Mapped[SnapshotGroupId] = mapped_column(primary_key=True)

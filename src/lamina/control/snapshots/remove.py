@@ -6,12 +6,13 @@ Removing is cheap: the manifest is marked, and what only this snapshot used is f
 from dataclasses import dataclass
 from typing import Final
 
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from lamina.clock import Clock
 from lamina.control.installation import Installation
 from lamina.control.snapshots.holds import drop_holds
-from lamina.control.snapshots.records import SnapshotRecord
+from lamina.control.snapshots.records import LockRecord, SnapshotRecord
 from lamina.control.tags.put import drop_tags
 from lamina.control.tags.records import ResourceType
 from lamina.engine.repository import SnapshotNotFoundError
@@ -42,6 +43,7 @@ def start_removal(session: Session, clock: Clock, snapshot: SnapshotRecord) -> N
 def drop_snapshot(session: Session, snapshot: SnapshotRecord) -> None:
     """Forget a snapshot whose data is gone."""
     drop_holds(session, snapshot.id)
+    session.execute(delete(LockRecord).where(LockRecord.snapshot_id == snapshot.id))
     drop_tags(session, ResourceType.SNAPSHOT, snapshot.id)
     session.delete(snapshot)
     session.flush()

@@ -80,3 +80,4 @@ def settle_failure(session: Session, clock: Clock, snapshot: SnapshotRecord, fai
     snapshot.failure = failure.message
     snapshot.modified_at = clock.now()
     drop_lock(session, snapshot.id)
+    sum_up_chain(session, snapshot)

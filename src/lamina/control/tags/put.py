@@ -1,6 +1,6 @@
-"""Put tags on a resource, and take all of them away when it goes."""
+"""Put tags on a resource, and take them away."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
@@ -26,9 +26,40 @@ def put_tags(scope: Scope, resource_type: ResourceType, resource_id: str, tags: 
         raise TagQuotaError(resource_id, scope.limits.tags_per_resource)
     for key, value in tags.items():
         scope.session.merge(
-            TagRecord(resource_type=resource_type, resource_id=resource_id, key=key, value=value)
+            TagRecord(
+                resource_type=resource_type,
+                resource_id=resource_id,
+                key=key,
+                value=value,
+                account_id=scope.account_id,
+            )
         )
     scope.session.flush()
+
+
+def remove_tags(
+    scope: Scope, resource_type: ResourceType, resource_ids: Collection[str], keys: Collection[str] | None
+) -> None:
+    """Remove tags by their keys, whatever their values; None removes every tag. Absent keys are no error."""
+    query = delete(TagRecord).where(
+        TagRecord.resource_type == resource_type,
+        TagRecord.resource_id.in_(resource_ids),
+        TagRecord.account_id == scope.account_id,
+    )
+    scope.session.execute(query if keys is None else query.where(TagRecord.key.in_(keys)))
+
+
+def remove_tag(scope: Scope, resource_type: ResourceType, resource_id: str, key: str, value: str) -> None:
+    """Remove a tag if it has this value."""
+    scope.session.execute(
+        delete(TagRecord).where(
+            TagRecord.resource_type == resource_type,
+            TagRecord.resource_id == resource_id,
+            TagRecord.key == key,
+            TagRecord.value == value,
+            TagRecord.account_id == scope.account_id,
+        )
+    )
 
 
 def drop_tags(session: Session, resource_type: ResourceType, resource_id: str) -> None:

@@ -6,6 +6,7 @@ from sqlalchemy import CheckConstraint, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lamina.database import Record, one_of
+from lamina.ids import AccountId
 
 
 class ResourceType(Enum):
@@ -19,16 +20,21 @@ class ResourceType(Enum):
 
 
 class TagRecord(Record):
-    """One tag of one resource. The resource's room sees to it that the account owns the resource."""
+    """One tag of one resource.
+
+    Attributes:
+        account_id: who owns the resource; finds the tags of an account without looking at anybody else's.
+    """
 
     __tablename__ = "tags"
     __table_args__ = (
         CheckConstraint("length(key) BETWEEN 1 AND 128", name="key_length"),
         CheckConstraint("length(value) <= 128", name="value_length"),
-        Index("ix_tags_key_value", "resource_type", "key", "value"),
+        Index("ix_tags_account", "account_id", "resource_type", "key", "value", "resource_id"),
     )
 
     resource_type: Mapped[ResourceType] = mapped_column(one_of(ResourceType), primary_key=True)
     resource_id: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[str]
+    account_id: Mapped[AccountId]

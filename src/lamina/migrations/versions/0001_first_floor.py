@@ -1,19 +1,20 @@
-"""The first floor: accounts, regions, disks, snapshots, tags, client tokens, tasks."""
+"""The first floor: all tables of the first release; see also `lamina.migrations.first_floor`."""
 
 import sqlalchemy as sa
 from alembic import op
+
+from lamina.migrations import first_floor, policy_floor
 
 revision = "0001"
 down_revision = None
 
 _ACTIVE = sa.text("state IN ('queued', 'running')")
-_OF_POLICY = sa.text("disk_id IS NULL")
 
 
 def upgrade() -> None:
     """Make every table."""
-    _create_accounts()
-    _create_access_keys()
+    first_floor.create_accounts()
+    first_floor.create_access_keys()
     _create_regions()
     _create_zones()
     _create_instances()
@@ -25,37 +26,13 @@ def upgrade() -> None:
     _create_snapshot_groups()
     _create_snapshot_chains()
     _create_snapshot_usage()
-    _create_policies()
-    _create_policy_runs()
-    _create_tags()
+    policy_floor.create_policies()
+    policy_floor.create_policy_runs()
+    first_floor.create_tags()
     _create_client_tokens()
     _create_tasks()
-
-
-def _create_accounts() -> None:
-    op.create_table(
-        "accounts",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("standing", sa.String(32), nullable=False),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("standing IN ('normal', 'suspended')", name="ck_accounts_accountstanding"),
-        sa.PrimaryKeyConstraint("id", name="pk_accounts"),
-    )
-
-
-def _create_access_keys() -> None:
-    op.create_table(
-        "access_keys",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("account_id", sa.Text(), nullable=False),
-        sa.Column("sealed_secret", sa.LargeBinary(), nullable=False),
-        sa.Column("is_enabled", sa.Boolean(), nullable=False),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_access_keys_account_id_accounts"),
-        sa.PrimaryKeyConstraint("id", name="pk_access_keys"),
-    )
-    op.create_index("ix_access_keys_account_id", "access_keys", ["account_id"], unique=False)
+    first_floor.create_shown_tasks()
+    first_floor.create_audit_log()
 
 
 def _create_regions() -> None:
@@ -340,6 +317,7 @@ def _create_snapshot_groups() -> None:
         ["account_id", "region_id", "created_at", "id"],
         unique=False,
     )
+    op.create_index("ix_snapshot_groups_state", "snapshot_groups", ["state"], unique=False)
 
 
 def _create_snapshot_chains() -> None:
@@ -383,90 +361,6 @@ def _create_snapshot_usage() -> None:
         sa.ForeignKeyConstraint(["region_id"], ["regions.id"], name="fk_snapshot_usage_region_id_regions"),
         sa.PrimaryKeyConstraint("account_id", "region_id", "measured_at", name="pk_snapshot_usage"),
     )
-
-
-def _create_policies() -> None:
-    op.create_table(
-        "policies",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("account_id", sa.Text(), nullable=False),
-        sa.Column("region_id", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=True),
-        sa.Column("hours", sa.Text(), nullable=False),
-        sa.Column("weekdays", sa.Text(), nullable=False),
-        sa.Column("retention_days", sa.BigInteger(), nullable=True),
-        sa.Column("copies", sa.Boolean(), nullable=False),
-        sa.Column("copy_region_id", sa.Text(), nullable=True),
-        sa.Column("copy_retention_days", sa.BigInteger(), nullable=True),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("next_run_at", sa.BigInteger(), nullable=False),
-        sa.Column("planned_at", sa.BigInteger(), nullable=False),
-        sa.Column("settled_until", sa.BigInteger(), nullable=True),
-        sa.CheckConstraint("length(name) <= 128", name="ck_policies_name_length"),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_policies_account_id_accounts"),
-        sa.ForeignKeyConstraint(["region_id"], ["regions.id"], name="fk_policies_region_id_regions"),
-        sa.PrimaryKeyConstraint("id", name="pk_policies"),
-    )
-    op.create_index(
-        "ix_policies_account_created",
-        "policies",
-        ["account_id", "region_id", "created_at", "id"],
-        unique=False,
-    )
-    op.create_index("ix_policies_next_run_at", "policies", ["next_run_at"], unique=False)
-    op.create_index("ix_policies_planned_at", "policies", ["planned_at"], unique=False)
-
-
-def _create_policy_runs() -> None:
-    op.create_table(
-        "policy_runs",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("account_id", sa.Text(), nullable=False),
-        sa.Column("region_id", sa.Text(), nullable=False),
-        sa.Column("policy_id", sa.Text(), nullable=False),
-        sa.Column("disk_id", sa.Text(), nullable=True),
-        sa.Column("point", sa.BigInteger(), nullable=False),
-        sa.Column("outcome", sa.String(32), nullable=False),
-        sa.Column("snapshot_id", sa.Text(), nullable=True),
-        sa.Column("reason", sa.Text(), nullable=True),
-        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint(
-            "outcome IN ('running', 'finished', 'failed', 'missed', 'suspended', 'started', 'skipped')",
-            name="ck_policy_runs_runoutcome",
-        ),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_policy_runs_account_id_accounts"),
-        sa.ForeignKeyConstraint(["region_id"], ["regions.id"], name="fk_policy_runs_region_id_regions"),
-        sa.PrimaryKeyConstraint("id", name="pk_policy_runs"),
-        sa.UniqueConstraint("disk_id", "point", name="uq_policy_runs_disk_id_point"),
-    )
-    op.create_index(
-        "ix_policy_runs_account", "policy_runs", ["account_id", "region_id", "point", "id"], unique=False
-    )
-    op.create_index("ix_policy_runs_point", "policy_runs", ["point"], unique=False)
-    op.create_index("ix_policy_runs_policy", "policy_runs", ["policy_id", "point", "id"], unique=False)
-    op.create_index(
-        "uq_policy_runs_policy_point",
-        "policy_runs",
-        ["policy_id", "point"],
-        unique=True,
-        sqlite_where=_OF_POLICY,
-        postgresql_where=_OF_POLICY,
-    )
-
-
-def _create_tags() -> None:
-    op.create_table(
-        "tags",
-        sa.Column("resource_type", sa.String(32), nullable=False),
-        sa.Column("resource_id", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
-        sa.CheckConstraint("length(key) BETWEEN 1 AND 128", name="ck_tags_key_length"),
-        sa.CheckConstraint("resource_type IN ('disk', 'snapshot', 'snapshotpolicy', 'snapshotgroup', 'instance')", name="ck_tags_resourcetype"),
-        sa.CheckConstraint("length(value) <= 128", name="ck_tags_value_length"),
-        sa.PrimaryKeyConstraint("resource_type", "resource_id", "key", name="pk_tags"),
-    )
-    op.create_index("ix_tags_key_value", "tags", ["resource_type", "key", "value"], unique=False)
 
 
 def _create_client_tokens() -> None:

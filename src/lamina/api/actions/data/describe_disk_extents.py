@@ -40,7 +40,7 @@ class DescribeDiskExtentsAnswer:
 
 
 @action(
-    kind=Kind.MOVES_DATA,
+    kind=Kind.READS_DATA,
     resource="connection_id",
     raises=(ConnectionNotFoundError, DiskRangeError),
 )

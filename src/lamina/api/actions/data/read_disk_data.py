@@ -20,7 +20,7 @@ class ReadDiskDataRequest:
 
 
 @action(
-    kind=Kind.MOVES_DATA,
+    kind=Kind.READS_DATA,
     resource="connection_id",
     raises=(ConnectionNotFoundError, DiskRangeError),
 )

@@ -18,7 +18,7 @@ from lamina.control.paging import Page
 from lamina.control.regions.errors import RegionNotFoundError, ZoneNotFoundError
 from lamina.control.regions.queries import get_zone
 from lamina.control.scope import Scope
-from lamina.ids import DiskId, RegionId, SnapshotId, ZoneId
+from lamina.ids import DiskId, PolicyId, RegionId, SnapshotId, ZoneId
 
 _MAX_RESULTS: Final = 500
 _BAD_IDS: Final = Code(403, "InvalidDiskIds.Malformed")
@@ -29,12 +29,10 @@ _SAME_FOR_ALL: Final = {
     "delete_with_instance": False,
     "delete_auto_snapshot": True,
     "enable_auto_snapshot": True,
-    "enable_automated_snapshot_policy": False,
     "enable_shared": False,
     "encrypted": False,
     "multi_attach": "Disabled",
     "disk_charge_type": "PostPaid",
-    "auto_snapshot_policy_id": None,
     "instance_id": None,
     "kms_key_id": None,
     "lock_reason": None,
@@ -70,7 +68,7 @@ class DescribeDisksRequest:
     zone_id: ZoneId | None = None
     snapshot_id: SnapshotId | None = None
     instance_id: str | None = None
-    auto_snapshot_policy_id: str | None = None
+    auto_snapshot_policy_id: PolicyId | None = None
     delete_auto_snapshot: bool | None = None
     delete_with_instance: bool | None = None
     enable_auto_snapshot: bool | None = None
@@ -168,6 +166,8 @@ def _read_filter(request: DescribeDisksRequest) -> DiskFilter:
         role=DiskRole(request.disk_type) if request.disk_type not in (None, "all") else None,
         zone_id=request.zone_id,
         source_snapshot_id=request.snapshot_id,
+        policy_id=request.auto_snapshot_policy_id,
+        has_policy=request.enable_automated_snapshot_policy,
         tags={tag.key: tag.value for tag in request.tag},
         created_from=window.start,
         created_to=window.end,

@@ -1,0 +1,1 @@
+"""What policies will do and did: extensions of Lamina."""

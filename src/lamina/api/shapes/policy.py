@@ -1,0 +1,170 @@
+"""Automatic snapshot policies: what requests say about them, and how DescribeAutoSnapshotPolicyEx shows them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from lamina.api.codes import ApiError, Code
+from lamina.api.schema import param
+from lamina.api.shapes.tags import TagShape, show_tags
+from lamina.control.policies.create import CopyRule
+from lamina.control.policies.queries import PolicyView
+from lamina.control.policies.retention import Retention
+from lamina.ids import PolicyId, RegionId
+
+BAD_POLICY: Final = Code(403, "ParameterInvalid")
+"""What the API answers for anything malformed about a policy."""
+
+NO_COPIES: Final = Code(403, "Abs.InvalidAction.RegionNotSupport")
+BAD_TARGET: Final = Code(403, "InvalidParameter.TargetCopyRegions")
+BAD_COPY_RETENTION: Final = Code(403, "InvalidParameter.CopiedSnapshotsRetentionDays")
+MAX_RETENTION_DAYS: Final = 65_535
+HOURS: Final = tuple(str(hour) for hour in range(24))
+WEEKDAYS: Final = tuple(str(day) for day in range(1, 8))
+_FOR_EVER: Final = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyRole:
+    """`CopyEncryptionConfiguration.Arn.N`: accepted, and without effect."""
+
+    assume_role_for: int | None = None
+    role_type: str | None = None
+    rolearn: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyEncryption:
+    """`CopyEncryptionConfiguration` of a request."""
+
+    encrypted: bool = False
+    kms_key_id: str | None = param(default=None, wire="KMSKeyId")
+    arn: tuple[CopyRole, ...] = ()
+
+
+PLAIN_COPIES: Final = CopyEncryption()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetTag:
+    """`TargetTags.N`: a tag of instances."""
+
+    key: str | None = None
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyWish:
+    """What a request says about copies to another region."""
+
+    is_enabled: bool | None
+    regions: tuple[str, ...] | None
+    retention_days: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyEncryptionShape:
+    """How copies are encrypted."""
+
+    encrypted: bool = False
+    kms_key_id: str = param(default="", wire="KMSKeyId")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyShape:
+    """One policy.
+
+    Attributes:
+        time_points: JSON text, as the next two.
+        retention_days: -1 is for ever, as for copies; 0 where there are no copies.
+    """
+
+    auto_snapshot_policy_id: PolicyId
+    auto_snapshot_policy_name: str
+    region_id: RegionId
+    time_points: str
+    repeat_weekdays: str
+    target_copy_regions: str
+    retention_days: int
+    copied_snapshots_retention_days: int
+    enable_cross_region_copy: bool
+    disk_nums: int
+    status: str
+    creation_time: datetime
+    tags: tuple[TagShape, ...] = param(wire="Tags/Tag")
+    target_tags: tuple[TagShape, ...] = param(default=(), wire="TargetTags/TargetTag")
+    copy_encryption_configuration: CopyEncryptionShape = CopyEncryptionShape()
+    volume_nums: int = 0
+    association_type: str = "AssociatedWithDisk"
+    type: str = "Custom"
+    resource_group_id: str = ""
+
+
+def show_policy(view: PolicyView) -> PolicyShape:
+    """A policy for an answer."""
+    policy = view.policy
+    return PolicyShape(
+        auto_snapshot_policy_id=policy.id,
+        auto_snapshot_policy_name=policy.name or "",
+        region_id=policy.region_id,
+        time_points=_as_text(policy.timetable.hours),
+        repeat_weekdays=_as_text(policy.timetable.weekdays),
+        target_copy_regions=_as_text((policy.copy_region_id,) if policy.copy_region_id else ()),
+        retention_days=_show_retention(policy.retention_days),
+        copied_snapshots_retention_days=(
+            _show_retention(policy.copy_retention_days) if policy.copy_region_id else 0
+        ),
+        enable_cross_region_copy=policy.copies,
+        disk_nums=view.disk_count,
+        status=view.status.value,
+        creation_time=policy.created_at,
+        tags=show_tags(view.tags),
+    )
+
+
+def read_numbers(texts: tuple[str, ...], name: str) -> tuple[int, ...]:
+    """Hours or weekdays, which the schema has checked one by one.
+
+    Raises:
+        ApiError: there are none.
+    """
+    if not texts:
+        raise ApiError(BAD_POLICY, f"{name} must name one at least")
+    return tuple(int(text) for text in texts)
+
+
+def read_retention(days: int, code: Code = BAD_POLICY) -> Retention:
+    """How long something is to be kept; the schema has checked the range.
+
+    Raises:
+        ApiError: 0 days.
+    """
+    if days == 0:
+        raise ApiError(code, "snapshots are kept for 1 day at least; -1 keeps them for ever")
+    return Retention(None if days == _FOR_EVER else days)
+
+
+def read_copies(wish: CopyWish) -> tuple[CopyRule, ...] | None:
+    """Where copies are to go: nowhere for an empty tuple; None if the request does not speak of it.
+
+    Raises:
+        ApiError: it is not exactly one region.
+    """
+    if wish.is_enabled is None:
+        return None
+    if not wish.is_enabled:
+        return ()
+    if wish.regions is None or len(wish.regions) != 1:
+        raise ApiError(BAD_TARGET, 'TargetCopyRegions must name one region, such as ["cn-beijing"]')
+    retention = read_retention(wish.retention_days or _FOR_EVER, BAD_COPY_RETENTION)
+    return (CopyRule(region_id=RegionId(wish.regions[0]), retention_days=retention.days),)
+
+
+def _show_retention(days: int | None) -> int:
+    return _FOR_EVER if days is None else days
+
+
+def _as_text(values: tuple[object, ...]) -> str:
+    return msgspec.json.encode([str(value) for value in values]).decode()

@@ -1,0 +1,1 @@
+"""The audit log: who called what, on which resource, with which outcome."""

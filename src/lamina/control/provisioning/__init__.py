@@ -1,0 +1,1 @@
+"""What puts disks and a machine together: instances are made, started, stopped, released, their disks made anew."""

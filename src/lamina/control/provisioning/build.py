@@ -1,0 +1,116 @@
+"""The task that makes the disks of a new instance: all of them, or nothing is left of the instance."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from lamina.clock import Clock
+from lamina.control.disks.copying import copy_to_disk, open_data
+from lamina.control.disks.leave import drop_disk
+from lamina.control.disks.queries import list_attached
+from lamina.control.disks.records import DiskRecord
+from lamina.control.disks.states import DiskState
+from lamina.control.installation import Installation
+from lamina.control.instances.records import InstanceRecord
+from lamina.control.instances.states import InstanceState
+from lamina.control.provisioning.leave import drop_instance
+from lamina.ids import AccountId, DiskId, InstanceId, RegionId, SnapshotId
+from lamina.tasks.context import StepContext
+from lamina.tasks.outcome import Outcome
+from lamina.tasks.queue import enqueue
+from lamina.tasks.task import COPY, QUICK, Step, TaskKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskToMake:
+    """One disk: empty, or with the bytes of a snapshot."""
+
+    disk_id: DiskId
+    size_bytes: int
+    snapshot_id: SnapshotId | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildInstanceArguments:
+    """Which instance, and its disks; the snapshots are in `region_id`."""
+
+    account_id: AccountId
+    region_id: RegionId
+    instance_id: InstanceId
+    disks: tuple[DiskToMake, ...]
+
+
+def start_building(
+    session: Session, clock: Clock, instance: InstanceRecord, disks: Sequence[DiskRecord]
+) -> None:
+    """Have the disks of an instance made; the instance is `Stopped` when they are."""
+    to_make = tuple(
+        DiskToMake(disk_id=disk.id, size_bytes=disk.size_bytes, snapshot_id=disk.source_snapshot_id)
+        for disk in disks
+    )
+    arguments = BuildInstanceArguments(
+        account_id=instance.account_id,
+        region_id=instance.region_id,
+        instance_id=instance.id,
+        disks=to_make,
+    )
+    has_copies = any(disk.snapshot_id is not None for disk in to_make)
+    kind = BUILD_INSTANCE_FROM_SNAPSHOTS if has_copies else BUILD_INSTANCE
+    instance.task_id = enqueue(session, clock, kind, arguments, key=instance.id)
+    for disk in disks:
+        disk.task_id = instance.task_id
+
+
+def _make(plant: Installation, task: BuildInstanceArguments, _context: StepContext) -> None:
+    for disk in task.disks:
+        with plant.volumes.create(disk.disk_id, disk.size_bytes) as target:
+            target.flush()
+
+
+def _unmake(plant: Installation, task: BuildInstanceArguments, _context: StepContext) -> None:
+    for disk in task.disks:
+        plant.volumes.remove(disk.disk_id)
+
+
+def _fill(plant: Installation, task: BuildInstanceArguments, context: StepContext) -> None:
+    for disk in task.disks:
+        if disk.snapshot_id is None:
+            continue
+        repository = open_data(plant, task.account_id, task.region_id, disk.snapshot_id)
+        with plant.volumes.open(disk.disk_id) as target:
+            copy_to_disk(repository, disk.snapshot_id, target, context, plant.settings.workers)
+
+
+def _settle(plant: Installation, session: Session, task: BuildInstanceArguments, outcome: Outcome) -> None:
+    instance = session.get(InstanceRecord, task.instance_id)
+    if instance is None or instance.state is not InstanceState.PENDING:
+        return
+    disks = list_attached(session, task.instance_id)
+    if outcome.failure is not None:
+        for disk in disks:
+            drop_disk(session, disk)
+        drop_instance(session, instance)
+        return
+    for disk in disks:
+        disk.move_to(DiskState.IN_USE)
+        disk.attached_at = plant.clock.now()
+    instance.move_to(InstanceState.STOPPED)
+
+
+BUILD_INSTANCE: Final = TaskKind(
+    name="build-instance",
+    arguments=BuildInstanceArguments,
+    lane=QUICK,
+    steps=(Step(name="make", run=_make, undo=_unmake),),
+    settle=_settle,
+)
+
+BUILD_INSTANCE_FROM_SNAPSHOTS: Final = TaskKind(
+    name="build-instance-from-snapshots",
+    arguments=BuildInstanceArguments,
+    lane=COPY,
+    steps=(Step(name="make", run=_make, undo=_unmake), Step(name="fill", run=_fill)),
+    settle=_settle,
+)

@@ -1,0 +1,186 @@
+"""Bring a disk back to how it was made (ReInitDisk): empty, or with the bytes of its source snapshot.
+
+As with rolling back, the snapshot is looked at before the first byte changes, and from then on there is only the way
+forward.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from lamina.clock import Clock
+from lamina.control.disks.copying import copy_to_disk, open_data
+from lamina.control.disks.errors import (
+    DiskCategoryError,
+    DiskConnectedError,
+    DiskNeverUsedError,
+    DiskStateError,
+    NotAttachedError,
+    SourceSnapshotGoneError,
+)
+from lamina.control.disks.host import find_host, require_host_stopped
+from lamina.control.disks.queries import find_connection, get_disk
+from lamina.control.disks.records import DiskRecord
+from lamina.control.disks.states import DiskState
+from lamina.control.installation import Installation
+from lamina.control.provisioning.start import start_instance
+from lamina.control.scope import Scope
+from lamina.control.snapshots.errors import SnapshotInProgressError, SnapshotNotFoundError
+from lamina.control.snapshots.queries import find_unfinished, get_snapshot, require_ready
+from lamina.failures import Refusal
+from lamina.ids import AccountId, DiskId, InstanceId, RegionId, SnapshotId, TaskId
+from lamina.tasks.context import StepContext
+from lamina.tasks.outcome import Outcome
+from lamina.tasks.queue import enqueue
+from lamina.tasks.task import COPY, Step, TaskKind
+
+_ALLOWED: Final = (DiskState.IN_USE,)
+_WRITE: Final = "write"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReinitArguments:
+    """Which disk, and what it is to hold.
+
+    Attributes:
+        region_id: the disk's, and its snapshot's.
+        snapshot_id: whose bytes; None empties it.
+        size_bytes: how large it is.
+        started_instance_id: the instance that is started afterwards.
+    """
+
+    account_id: AccountId
+    region_id: RegionId
+    disk_id: DiskId
+    snapshot_id: SnapshotId | None
+    size_bytes: int
+    started_instance_id: InstanceId | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Touched:
+    """Checkpoint: bytes of the disk may have changed."""
+
+    has_begun: bool
+
+
+def reinit_disk(scope: Scope, disk_id: DiskId, *, starts_instance: bool = False) -> DiskRecord:
+    """Start bringing a disk back to how it was made; it is `ReIniting` until then. Its snapshots stay.
+
+    Args:
+        scope: who asks.
+        disk_id: a disk of a stopped instance.
+        starts_instance: start the instance when it is done.
+
+    Raises:
+        DiskNotFoundError: the account has no such disk.
+        DiskCategoryError: it is a local disk.
+        NotAttachedError: it belongs to no instance.
+        InstanceSecurityLockError, InstanceArrearsError: its instance is locked.
+        InstanceStateError: its instance is not `Stopped`.
+        DiskNeverUsedError: its instance was never started, and nothing was written to it otherwise.
+        DiskConnectedError: it is open through a connection.
+        DiskStateError: it is not `In_use`.
+        SnapshotInProgressError: a snapshot of it is being created.
+        SourceSnapshotGoneError: the snapshot that it was made from was deleted.
+        SnapshotDataMissingError: the object store does not have that snapshot's data.
+    """
+    disk = get_disk(scope, disk_id)
+    _check(scope, disk)
+    _check_source(scope, disk)
+    disk.move_to(DiskState.REINITING)
+    disk.reset_snapshot_id = disk.source_snapshot_id
+    disk.task_id = start_reinit(scope.session, scope.clock, disk, starts_instance=starts_instance)
+    return disk
+
+
+def start_reinit(
+    session: Session, clock: Clock, disk: DiskRecord, *, starts_instance: bool = False
+) -> TaskId:
+    """Have a disk in state `ReIniting` brought back to how it was made."""
+    arguments = ReinitArguments(
+        account_id=disk.account_id,
+        region_id=disk.region_id,
+        disk_id=disk.id,
+        snapshot_id=disk.source_snapshot_id,
+        size_bytes=disk.size_bytes,
+        started_instance_id=disk.instance_id if starts_instance else None,
+    )
+    return enqueue(session, clock, REINIT_DISK, arguments, key=disk.id)
+
+
+def _check(scope: Scope, disk: DiskRecord) -> None:
+    if not disk.category.supports_snapshots:
+        raise DiskCategoryError(disk.category.value)
+    host = find_host(scope, disk)
+    if host is None:
+        raise NotAttachedError(disk.id)
+    require_host_stopped(scope, disk)
+    if not disk.was_attached:
+        raise DiskNeverUsedError(disk.id, host.id)
+    connection = find_connection(scope, disk.id)
+    if connection is not None:
+        raise DiskConnectedError(disk.id, connection.id)
+    if disk.state not in _ALLOWED:
+        raise DiskStateError(disk.id, disk.state, _ALLOWED)
+    unfinished = find_unfinished(scope, disk.id)
+    if unfinished is not None:
+        raise SnapshotInProgressError(disk.id, unfinished.id)
+
+
+def _check_source(scope: Scope, disk: DiskRecord) -> None:
+    if disk.source_snapshot_id is None:
+        return
+    try:
+        source = get_snapshot(scope, disk.source_snapshot_id)
+    except SnapshotNotFoundError as error:
+        raise SourceSnapshotGoneError(disk.id, disk.source_snapshot_id) from error
+    require_ready(source)
+
+
+def _look(plant: Installation, task: ReinitArguments, _context: StepContext) -> None:
+    if task.snapshot_id is not None:
+        open_data(plant, task.account_id, task.region_id, task.snapshot_id)
+    with plant.volumes.open(task.disk_id):
+        pass
+
+
+def _write(plant: Installation, task: ReinitArguments, context: StepContext) -> None:
+    # nobody is connected any more, but a last write of an ended connection may still be on its way
+    plant.volumes.end_turn(task.disk_id)
+    context.save(_Touched(has_begun=True))
+    if task.snapshot_id is None:
+        with plant.volumes.create(task.disk_id, task.size_bytes) as target:
+            target.flush()
+        return
+    repository = open_data(plant, task.account_id, task.region_id, task.snapshot_id)
+    with plant.volumes.open(task.disk_id) as target:
+        copy_to_disk(repository, task.snapshot_id, target, context, plant.settings.workers)
+
+
+def _settle(plant: Installation, session: Session, task: ReinitArguments, outcome: Outcome) -> None:
+    disk = session.get(DiskRecord, task.disk_id)
+    if disk is None or disk.state is not DiskState.REINITING:
+        return
+    is_touched = outcome.checkpoints.load(_WRITE, _Touched) is not None
+    if outcome.failure is not None and is_touched:
+        return  # it stays `ReIniting`, and a reconciler tries again
+    disk.move_to(disk.rest_state)
+    disk.reset_snapshot_id = None
+    if outcome.failure is None and task.started_instance_id is not None:
+        session.flush()
+        scope = plant.scope(session, task.account_id, task.region_id)
+        try:
+            start_instance(scope, task.started_instance_id)
+        except Refusal:
+            return  # somebody stepped in meanwhile: the disk is as was asked, and its instance is theirs to start
+
+
+REINIT_DISK: Final = TaskKind(
+    name="reinit-disk",
+    arguments=ReinitArguments,
+    lane=COPY,
+    steps=(Step(name="look", run=_look), Step(name=_WRITE, run=_write)),
+    settle=_settle,
+)

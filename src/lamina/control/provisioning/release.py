@@ -1,0 +1,61 @@
+"""Release an instance (DeleteInstance)."""
+
+from typing import Final
+
+from lamina.control.disks.errors import DiskConnectedError, DiskStateError
+from lamina.control.disks.queries import find_connection, list_attached
+from lamina.control.disks.records import DiskRecord
+from lamina.control.disks.states import DiskState
+from lamina.control.instances.errors import DeletionProtectionError, InstancePendingError
+from lamina.control.instances.queries import get_instance, require_state
+from lamina.control.instances.states import InstanceState
+from lamina.control.provisioning.release_task import start_releasing
+from lamina.control.scope import Scope
+from lamina.ids import InstanceId
+from lamina.tasks.queue import is_active, request_cancel
+
+_ALLOWED: Final = (InstanceState.STOPPED,)
+_IDLE: Final = (DiskState.IN_USE,)
+
+
+def delete_instance(scope: Scope, instance_id: InstanceId, *, force: bool = False) -> None:
+    """Release an instance: it is gone for the account at once, and its disks soon.
+
+    Disks with `delete_with_instance` go, with their automatic snapshots if they say so; the others become
+    `Available` data disks. Manual snapshots stay; one that is still being created goes with its disk. Locks do not
+    matter here.
+
+    Raises:
+        InstanceNotFoundError: the account has no such instance.
+        DeletionProtectionError: it is protected.
+        InstancePendingError: it is still being made.
+        InstanceStateError: it is not `Stopped`, and there is no `force`.
+        DiskStateError: something is being done with one of its disks.
+        DiskConnectedError: one of its disks is open through a connection.
+    """
+    instance = get_instance(scope, instance_id)
+    if instance.is_deletion_protected:
+        raise DeletionProtectionError(instance_id)
+    if instance.state is InstanceState.PENDING:
+        raise InstancePendingError(instance_id)
+    if not force:
+        require_state(instance, _ALLOWED)
+    disks = list_attached(scope.session, instance_id)
+    for disk in disks:
+        _require_idle(scope, disk)
+    for disk in disks:
+        disk.move_to(DiskState.DETACHING)
+        disk.task_id = None
+    instance.move_to(InstanceState.RELEASING)
+    if instance.task_id is not None and is_active(scope.session, instance.task_id):
+        request_cancel(scope.session, instance.task_id)  # when it has ended, it starts the releasing
+    else:
+        start_releasing(scope.session, scope.clock, instance)
+
+
+def _require_idle(scope: Scope, disk: DiskRecord) -> None:
+    if disk.state not in _IDLE:
+        raise DiskStateError(disk.id, disk.state, _IDLE)
+    connection = find_connection(scope, disk.id)
+    if connection is not None:
+        raise DiskConnectedError(disk.id, connection.id)

@@ -1,0 +1,69 @@
+"""Where resources that carry tags have their rows. A new kind of resource needs one entry here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, true
+from sqlalchemy.orm import InstrumentedAttribute
+
+from lamina.control.disks.records import DiskRecord
+from lamina.control.disks.states import DiskState
+from lamina.control.instances.records import InstanceRecord
+from lamina.control.instances.states import InstanceState
+from lamina.control.policies.records import PolicyRecord
+from lamina.control.snapshots.records import GroupRecord, SnapshotRecord
+from lamina.control.snapshots.states import SnapshotState
+from lamina.control.tags.records import ResourceType
+from lamina.ids import AccountId, RegionId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceTable:
+    """The columns of a kind of resource that are common to all kinds.
+
+    Attributes:
+        id: its id.
+        account_id: who owns it.
+        region_id: where it is.
+        is_there: false for what was deleted and is being removed.
+    """
+
+    id: InstrumentedAttribute[Any]  # an id of any kind
+    account_id: InstrumentedAttribute[AccountId]
+    region_id: InstrumentedAttribute[RegionId]
+    is_there: ColumnElement[bool]
+
+
+TABLES: Final[Mapping[ResourceType, ResourceTable]] = {
+    ResourceType.DISK: ResourceTable(
+        id=DiskRecord.id,
+        account_id=DiskRecord.account_id,
+        region_id=DiskRecord.region_id,
+        is_there=DiskRecord.state != DiskState.DELETING,
+    ),
+    ResourceType.SNAPSHOT: ResourceTable(
+        id=SnapshotRecord.id,
+        account_id=SnapshotRecord.account_id,
+        region_id=SnapshotRecord.region_id,
+        is_there=SnapshotRecord.state != SnapshotState.DELETING,
+    ),
+    ResourceType.SNAPSHOT_GROUP: ResourceTable(
+        id=GroupRecord.id,
+        account_id=GroupRecord.account_id,
+        region_id=GroupRecord.region_id,
+        is_there=true(),
+    ),
+    ResourceType.INSTANCE: ResourceTable(
+        id=InstanceRecord.id,
+        account_id=InstanceRecord.account_id,
+        region_id=InstanceRecord.region_id,
+        is_there=InstanceRecord.state != InstanceState.RELEASING,
+    ),
+    ResourceType.POLICY: ResourceTable(
+        id=PolicyRecord.id,
+        account_id=PolicyRecord.account_id,
+        region_id=PolicyRecord.region_id,
+        is_there=true(),
+    ),
+}

@@ -1,0 +1,48 @@
+"""Put tags on resources that exist, and take them away."""
+
+from collections.abc import Mapping, Sequence
+
+from lamina.control.resources.find import require_resources
+from lamina.control.scope import Scope
+from lamina.control.tags.put import put_tags, remove_tag, remove_tags
+
+
+def tag_resources(scope: Scope, kind: str, resource_ids: Sequence[str], tags: Mapping[str, str]) -> None:
+    """Add tags to every resource, or to none; a key that a resource has already gets the new value.
+
+    Raises:
+        ResourceNotFoundError: one of them does not exist.
+        TagKeyError, TagValueError: a tag breaks the rules.
+        TagQuotaError: one of them would have too many tags.
+    """
+    resource_type = require_resources(scope, kind, resource_ids)
+    for resource_id in resource_ids:
+        put_tags(scope, resource_type, resource_id, tags)
+
+
+def untag_resources(
+    scope: Scope, kind: str, resource_ids: Sequence[str], keys: Sequence[str] | None
+) -> None:
+    """Remove tags by key from every resource; None removes all. What a resource does not have is no error.
+
+    Raises:
+        ResourceNotFoundError: one of them does not exist.
+    """
+    resource_type = require_resources(scope, kind, resource_ids)
+    remove_tags(scope, resource_type, resource_ids, keys)
+
+
+def remove_exact_tags(
+    scope: Scope, kind: str, resource_id: str, tags: Mapping[str, str | None]
+) -> None:
+    """Remove tags from one resource: by key where no value is given, otherwise only if the value is that.
+
+    Raises:
+        ResourceNotFoundError: it does not exist.
+    """
+    resource_type = require_resources(scope, kind, [resource_id])
+    for key, value in tags.items():
+        if value is None:
+            remove_tags(scope, resource_type, [resource_id], [key])
+        else:
+            remove_tag(scope, resource_type, resource_id, key, value)

@@ -1,0 +1,1 @@
+"""Snapshot groups: several disks at one instant."""
