@@ -6,6 +6,11 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.servers.databases import add_option, database_kind, describe_kinds, is_on_postgresql, spread
+from tests.servers.postgresql import postgresql
+
+__all__ = ["database_kind", "postgresql"]
+
 _TESTS = Path(__file__).parent
 
 # Fast folders use no sockets, do not sleep and start no program. A new folder has to be entered here.
@@ -16,13 +21,14 @@ _MARKERS = {
     "faults": "fast",
     "golden": "fast",
     "interop": "real",
+    "load": "fast",
     "property": "fast",
     "real": "real",
     "stateful": "fast",
     "tidy": "fast",
     "unit": "fast",
 }
-_SERVERS = {"seaweedfs"}  # fixtures that start a server make a test `real`, wherever it lies
+_SERVERS = {"seaweedfs", "postgresql"}  # fixtures that start a server make a test `real`, wherever it lies
 
 # No deadlines: on a busy machine they measure the machine. CI draws the same examples every time, so that a red run
 # can be repeated; the random ones are what `night` and the developers' own runs are for.
@@ -32,6 +38,21 @@ hypothesis.settings.register_profile("night", deadline=None, max_examples=5000, 
 hypothesis.settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "fast")
 )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of this test suite."""
+    add_option(parser)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say what is tested on."""
+    return describe_kinds(config)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of the control plane on every kind of database."""
+    spread(metafunc)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,5 +65,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(
                 f"tests/{folder} is new: say in tests/conftest.py whether it is fast or real"
             )
-        needs_server = not _SERVERS.isdisjoint(getattr(item, "fixturenames", ()))
+        needs_server = is_on_postgresql(item) or not _SERVERS.isdisjoint(getattr(item, "fixturenames", ()))
         item.add_marker("real" if needs_server else _MARKERS[folder])

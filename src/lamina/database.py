@@ -27,7 +27,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeEngine
 
-from lamina.database_kinds import Guard, is_conflict, open_engine, reading, writing
+from lamina.database_kinds import Guard, is_conflict, open_engine, read_clock, reading, writing
 from lamina.failures import Fault
 from lamina.ids import (
     AccessKeyId,
@@ -243,6 +243,15 @@ class Database:
         for topic in topics:
             for listener in tuple(self._listeners.get(topic, ())):
                 listener()
+
+    def ask_time(self) -> datetime:
+        """What the clock of a shared database says.
+
+        Raises:
+            DatabaseFaultError: the database failed.
+        """
+        with _converted(), self._engine.connect() as connection:
+            return read_clock(connection)
 
     def listen(self, topic: str, listener: Callable[[], None]) -> Callable[[], None]:
         """Have `listener` called after every commit that announced `topic`; returns what ends that."""

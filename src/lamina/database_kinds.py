@@ -18,6 +18,7 @@ import enum
 import hashlib
 import sqlite3
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 import sqlalchemy
@@ -101,6 +102,12 @@ def reading(engine: Engine) -> Engine:
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
+def read_clock(connection: Connection) -> datetime:
+    """What the server's clock says. SQLite has no server, and is not asked."""
+    now: datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
+    return now.astimezone(UTC)
+
+
 def is_conflict(error: DBAPIError) -> bool:
     """Whether a transaction failed because of another one, and would likely succeed if it ran again."""
     return getattr(error.orig, "sqlstate", None) in _CONFLICTS
@@ -153,7 +160,7 @@ def _begin_postgresql(connection: Connection) -> None:
     if guard is not Guard.EVERYBODY:
         locks = f"pg_advisory_xact_lock_shared({_EVERYBODY}), pg_advisory_xact_lock({_number(guard)})"
     silent = f"set_config('idle_in_transaction_session_timeout', '{_SILENT_MILLISECONDS}', true)"
-    connection.exec_driver_sql(f"SELECT {silent}, {locks}")
+    connection.exec_driver_sql(f"SELECT {silent}, {locks}")  # nosec
 
 
 def _number(owner: str) -> int:

@@ -21,6 +21,7 @@ class Settings:
         workers: `LAMINA_WORKERS`, threads of a capture or restore; by default one per core, eight at most.
         cache_dir: `XDG_CACHE_HOME`/lamina, where caches live that can be deleted at any time.
         data_dir: `XDG_DATA_HOME`/lamina, where the service keeps its data unless told otherwise.
+        database: `LAMINA_DATABASE`, the URL of the service's PostgreSQL database; without one it has its own file.
         s3_endpoint: `LAMINA_S3_ENDPOINT` or `AWS_ENDPOINT_URL`, for stores other than AWS.
         s3_region: `AWS_REGION` or `AWS_DEFAULT_REGION`.
         s3_access_key_id: `AWS_ACCESS_KEY_ID`.
@@ -40,6 +41,7 @@ class Settings:
     workers: int = 2
     cache_dir: Path = Path("~/.cache/lamina")
     data_dir: Path = Path("~/.local/share/lamina")
+    database: str | None = field(default=None, repr=False)
     s3_endpoint: str | None = None
     s3_region: str = "us-east-1"
     s3_access_key_id: str | None = None
@@ -68,6 +70,7 @@ class Settings:
             workers=_number(env, "LAMINA_WORKERS", default=min(8, os.cpu_count() or 1), low=1, high=64),
             cache_dir=_xdg(env, "XDG_CACHE_HOME", ".cache"),
             data_dir=_xdg(env, "XDG_DATA_HOME", ".local/share"),
+            database=env.get("LAMINA_DATABASE"),
             s3_endpoint=env.get("LAMINA_S3_ENDPOINT") or env.get("AWS_ENDPOINT_URL"),
             s3_region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1",
             s3_access_key_id=env.get("AWS_ACCESS_KEY_ID"),

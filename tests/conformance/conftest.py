@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import uuid
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 from alibabacloud_ecs20140526.client import Client
 from alibabacloud_tea_openapi.utils_models import Config
 from aliyunsdkcore.client import AcsClient
+
+from tests.servers.databases import choose_kinds
 
 from lamina.cli.client import EcsClient, Profile
 from lamina.cli.disk.connection import connect_disk
@@ -190,12 +193,35 @@ def wait_until(look, is_done):
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("service")
+def services(request, tmp_path_factory):
+    """The service on a kind of database; each is started when the first test asks for it, and shared by all."""
+    running = {}
+    # asked for here, and not when it is needed, so that it outlives the service
+    server = request.getfixturevalue("postgresql") if "postgresql" in choose_kinds(request.config) else None
+    with ExitStack() as stack:
+
+        def find(kind):
+            if kind not in running:
+                is_embedded = kind == "sqlite"
+                options = () if is_embedded else ("--database", stack.enter_context(server.database()))
+                folder = tmp_path_factory.mktemp("service")
+                running[kind] = stack.enter_context(serving(folder, *options))
+            return running[kind]
+
+        yield find
+
+
+@pytest.fixture(scope="session")
+def service(request, services):
+    return services(getattr(request, "param", "sqlite"))
+
+
+@contextmanager
+def serving(folder, *options):
     log = folder / "log"
     with log.open("wb") as stderr:
         process = subprocess.Popen(
-            [LAMINA, "serve", "--data", folder / "data", "--listen", "127.0.0.1:0"],
+            [LAMINA, "serve", "--data", folder / "data", "--listen", "127.0.0.1:0", *options],
             stdout=subprocess.PIPE,
             stderr=stderr,
         )

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
 
+from tests.servers.databases import find_test_url
+
 from lamina.api.call import Services
 from lamina.api.nonces import NonceStore
 from lamina.api.rate_limit import RateLimiter
@@ -111,7 +113,7 @@ class Installation:
 def make_installation(folder: Path, *, calls_per_second: float = 10_000.0) -> Installation:
     """An empty installation in `folder` whose clock stands still."""
     clock = ManualClock(START)
-    database = Database.open(f"sqlite:///{folder}/lamina.sqlite")
+    database = Database.open(find_test_url(folder))
     root = RootKey(bytes(range(32)))
     volumes = folder / "disks"
     volumes.mkdir()

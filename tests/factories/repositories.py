@@ -1,7 +1,5 @@
 """Repositories in memory, and the shortest ways to use one, for tests of the engine and the pipelines."""
 
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -83,14 +81,12 @@ def copy_store(store):
 
 
 def find_dead_pid():
-    """The number of a process that has just ended."""
-    with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        process.wait()
-    return process.pid
+    """The number of a process that is not there: one above the kernel's limit (PID_MAX_LIMIT)."""
+    return 2**22 + 1
 
 
 def bury(store, repository, dead_pid, session_ids=None):
-    """Make sessions look like those of a process of this machine that is gone."""
+    """Make sessions (by default all) look like those of a process of this machine that is gone."""
     mark = msgspec.structs.replace(ProcessMark.current(), pid=dead_pid)
     for session in list_sessions(store, repository.cipher):
         if session.record is None or (session_ids is not None and session.session_id not in session_ids):

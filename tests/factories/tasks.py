@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.servers.databases import find_test_url
+
 from lamina.clock import ManualClock
 from lamina.database import Database
 from lamina.tasks.context import StepContext
@@ -104,7 +106,7 @@ class Bench:
 
 
 def make_bench(folder: Path) -> Bench:
-    database = Database.open(f"sqlite:///{folder / 'tasks.sqlite'}")
+    database = Database.open(find_test_url(folder))
     clock, diary = ManualClock(START), Diary()
     return Bench(database, clock, diary, Runner(database, clock, diary, (DIARY,), {QUICK: 2}))
 

@@ -110,7 +110,7 @@ class Call:
     @contextmanager
     def transaction(self) -> Iterator[Scope]:
         """A transaction of its own, for actions that move data between transactions."""
-        with self.services.database.transaction() as session:
+        with self.services.database.transaction(of=self.key.account_id) as session:
             yield self.scope(session)
 
     @contextmanager

@@ -66,17 +66,43 @@ from lamina.control.policies.errors import (
     TargetRegionError,
 )
 from lamina.control.regions.errors import RegionNotFoundError, ZoneNotFoundError
+from lamina.control.resources.errors import ResourceNotFoundError
 from lamina.control.root_key import RootKeyError
+from lamina.control.shown_tasks.errors import TaskEndedError, TaskNotCancellableError, TaskNotFoundError
 from lamina.control.snapshots.errors import (
+    ArchivedCopyError,
+    ArchivingQuotaError,
+    CoolOffError,
+    CoolOffOverError,
+    CopyNotOfferedError,
+    CopyRegionError,
+    GroupCapacityError,
+    GroupNotFoundError,
+    GroupSizeError,
+    GroupWithoutDisksError,
+    GroupZoneError,
+    LockDurationError,
+    LockNotFoundError,
+    RetentionBelowLockError,
+    RetentionDecreaseError,
+    SameRegionError,
+    SnapshotAgeError,
+    SnapshotArchivedError,
+    SnapshotArchivingError,
+    SnapshotBeingCopiedError,
     SnapshotBusyError,
     SnapshotDataMissingError,
     SnapshotHeldByDiskError,
     SnapshotHeldByImageError,
     SnapshotInProgressError,
+    SnapshotLockedError,
     SnapshotNotFoundError,
+    SnapshotNotLockableError,
     SnapshotNotReadyError,
     SnapshotQuotaError,
+    SnapshotUnfinishedError,
 )
+from lamina.control.snapshots.groups.capture import GroupInterruptedError
 from lamina.control.tags.errors import TagKeyError, TagQuotaError, TagValueError
 from lamina.failures import Cancelled, Corruption, Fault, LaminaError, Refusal
 from lamina.tasks.errors import TaskBusyError
@@ -140,12 +166,42 @@ TABLE: Final[Mapping[type[LaminaError], Code]] = {
     SnapshotHeldByImageError: Code(403, "SnapshotCreatedImage"),
     SnapshotHeldByDiskError: Code(403, "SnapshotCreatedDisk"),
     SnapshotBusyError: Code(403, "Operation.Conflict"),
+    SnapshotArchivingError: Code(403, "Operation.Conflict"),
+    SnapshotBeingCopiedError: Code(403, "InvalidOperation.RelatedSnapshotNotFinished"),
+    SnapshotLockedError: Code(403, "InvalidOperation.SnapshotIsLocked"),
+    SnapshotUnfinishedError: Code(400, "InvalidSnapshotId.NotReady"),
+    RetentionDecreaseError: Code(400, "InvalidOperation.DecreaseRetentionDaysUnsupported"),
+    RetentionBelowLockError: Code(400, "InvalidRetentionDays.LessThanLockExpiredTime"),
+    SnapshotArchivedError: Code(400, "InvalidStatus.SnapshotInArchive"),
+    SnapshotAgeError: Code(400, "InvalidStatus.SnapshotAgeLimit"),
+    ArchivingQuotaError: Code(403, "QuotaExceed.ConcurrentArchiveSnapshotQuota"),
+    CopyNotOfferedError: Code(403, "InvalidUser.NotInWhiteList"),
+    SameRegionError: Code(403, "InvalidOperation.NotSupportCopyInSameRegion"),
+    CopyRegionError: Code(403, "InvalidRegionId.NotExists"),
+    ArchivedCopyError: Code(403, "InvalidSnapshotCategory.NotSupportCopy"),
+    LockNotFoundError: Code(404, "InvalidSnapshotLock.NotFound"),
+    CoolOffOverError: Code(403, "InvalidOperation.CoolOffPeriodExpired"),
+    CoolOffError: Code(400, "InvalidCoolOffPeriod.ExceedLockDuration"),
+    LockDurationError: Code(400, "InvalidLockDuration.ExceedRetentionDays"),
+    SnapshotNotLockableError: Code(403, "InvalidOperation.SnapshotNotAvailable"),
+    GroupNotFoundError: Code(404, "InvalidSnapshotGroupId.NotFound"),
+    GroupWithoutDisksError: Code(403, "InvalidInstance.NoDisk"),
+    GroupSizeError: Code(403, "NumberExceed.TooManyDisks"),
+    GroupCapacityError: Code(403, "CapacityExceed.TooManyDisks"),
+    GroupZoneError: Code(400, "InvalidDiskIds.NotInSameZone"),
+    GroupInterruptedError: Code(403, "CreateSnapshot.Failed"),  # recorded by a group's task, never met by a call
     # control.policies
     PolicyNotFoundError: Code(404, "ParameterInvalid"),
     PolicyQuotaError: Code(403, "AutoSnapshotPolicy.QuotaExceed"),
     PartlyUnsupportedError: Code(400, "PartofDiskCategory.OperationNotSupported"),
     TargetRegionError: Code(403, "InvalidParameter.TargetCopyRegions"),
     AutomaticQuotaError: Code(403, "QuotaExceed.Snapshot"),  # recorded by a policy's run, never met by a call
+    # control.resources
+    ResourceNotFoundError: Code(404, "InvalidResourceId.NotFound"),
+    # control.shown_tasks
+    TaskNotFoundError: Code(400, "InvalidTaskId.NotFound"),
+    TaskNotCancellableError: Code(403, "InvalidTaskId.TaskActionNotSupport"),
+    TaskEndedError: Code(403, "InvalidTaskId.IncorrectTaskStatus"),
     # tasks
     TaskBusyError: Code(409, "OperationConflict"),
     # kinds of failures, for what has no line above

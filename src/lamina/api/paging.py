@@ -110,10 +110,18 @@ class Pager:
     def write(self, key: PageKey, request: PagedRequest) -> str:
         """A token that continues behind `key`."""
         micros = (key.created_at - _EPOCH) // timedelta(microseconds=1)
-        raw = msgspec.json.encode((micros, key.id))
+        return self.seal(msgspec.json.encode((micros, key.id)), request)
+
+    def seal(self, raw: bytes, request: object) -> str:
+        """A token that says `raw`, for a list that is not sorted by age."""
         return base64.urlsafe_b64encode(self._mac(raw, request) + raw).decode().rstrip("=")
 
-    def _open(self, token: str, request: PagedRequest) -> PageKey:
+    def unseal(self, token: str, request: object) -> bytes:
+        """What was sealed for the same list.
+
+        Raises:
+            ApiError: the token was not made for this list.
+        """
         try:
             sealed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError) as error:
@@ -121,10 +129,13 @@ class Pager:
         mac, raw = sealed[:_MAC_BYTES], sealed[_MAC_BYTES:]
         if not hmac.compare_digest(mac, self._mac(raw, request)):
             raise _refuse()
-        micros, row_id = msgspec.json.decode(raw, type=tuple[int, str])
+        return raw
+
+    def _open(self, token: str, request: PagedRequest) -> PageKey:
+        micros, row_id = msgspec.json.decode(self.unseal(token, request), type=tuple[int, str])
         return PageKey(created_at=_EPOCH + timedelta(microseconds=micros), id=row_id)
 
-    def _mac(self, raw: bytes, request: PagedRequest) -> bytes:
+    def _mac(self, raw: bytes, request: object) -> bytes:
         scope = msgspec.json.encode((self.account_id, self.action, _list_filters(request)))
         return hmac.new(self.key, hashlib.sha256(scope).digest() + raw, "sha256").digest()[:_MAC_BYTES]
 

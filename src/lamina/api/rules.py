@@ -6,6 +6,8 @@ _NAME_MIN, _NAME_MAX = 2, 128
 _DESCRIPTION_MIN, _DESCRIPTION_MAX = 2, 256
 _TAG_MAX: Final = 128
 _TOKEN_MAX: Final = 64
+_HOST_NAME_MAX: Final = 64
+_PASSWORD_MIN, _PASSWORD_MAX, _PASSWORD_KINDS = 8, 30, 3
 _URLS: Final = ("http://", "https://")
 _RESERVED: Final = ("aliyun", "acs:")
 _NAME_MARKS: Final = frozenset(":_.-0123456789")
@@ -37,6 +39,26 @@ def check_description(text: str) -> str | None:
         return f"a description has {_DESCRIPTION_MIN} to {_DESCRIPTION_MAX} characters, not {len(text)}"
     if text.lower().startswith(_URLS):
         return "a description must not start with http:// or https://"
+    return None
+
+
+def check_host_name(text: str) -> str | None:
+    """2 to 64 characters: letters, digits, dots and hyphens, of which none stands at an end or beside another."""
+    if not _NAME_MIN <= len(text) <= _HOST_NAME_MAX:
+        return f"a host name has {_NAME_MIN} to {_HOST_NAME_MAX} characters, not {len(text)}"
+    parts = text.replace("-", ".").split(".")
+    if not all(part.isascii() and part.isalnum() for part in parts):
+        return "a host name holds letters and digits, with single dots or hyphens in between"
+    return None
+
+
+def check_password(text: str) -> str | None:
+    """8 to 30 characters of at least three kinds: capital letters, small letters, digits, marks."""
+    if not _PASSWORD_MIN <= len(text) <= _PASSWORD_MAX:
+        return f"a password has {_PASSWORD_MIN} to {_PASSWORD_MAX} characters"
+    kinds = (str.isupper, str.islower, str.isdecimal, lambda mark: not mark.isalnum())
+    if sum(any(map(is_kind, text)) for is_kind in kinds) < _PASSWORD_KINDS:
+        return "a password holds three of: capital letters, small letters, digits, marks"
     return None
 
 

@@ -280,8 +280,16 @@ def _decode_bool(text: str, _rules: Rules) -> bool:
     return text.lower() == "true"
 
 
+def _decode_float(text: str, _rules: Rules) -> float:
+    digits = text.replace(".", "", 1)
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= _INT_DIGITS):
+        raise ValueError("it must be a number")
+    return float(text)
+
+
 _DECODERS: Final[Mapping[type, Callable[[str, Rules], object]]] = {
     str: _decode_text,
     int: _decode_int,
+    float: _decode_float,
     bool: _decode_bool,
 }

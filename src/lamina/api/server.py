@@ -40,6 +40,7 @@ from lamina.control.audit.journal import write_entry
 from lamina.control.audit.records import AuditEntry
 from lamina.control.preferences import Compatibility
 from lamina.control.regions.queries import get_region
+from lamina.database import insist
 from lamina.failures import Corruption, Fault, LaminaError
 from lamina.ids import RegionId, RequestId, is_access_key_id, mint_request_id
 from lamina.telemetry import get_logger, log, log_failure
@@ -201,21 +202,24 @@ class Pipeline:
     def _run(self, action: Action, call: Call, values: Any, trace: _Trace) -> Any:  # noqa: ANN401 - each action has its classes
         if action.kind in (Kind.MOVES_DATA, Kind.READS_DATA):
             return action.handler(call, values)
+        # A transaction that the database gives up is run again: nobody but the caller knows that it was lost.
         if action.kind is Kind.READS:
-            with call.reading() as scope:
-                answer = action.handler(call, scope, values)
-                _stop_dry_run(values)
-                return answer
-        with call.transaction() as scope:
-            replayed = replay(scope, action, values)
-            answer = action.handler(call, scope, values) if replayed is None else replayed
-            _stop_dry_run(values)  # raises within the transaction, which is rolled back
-            if replayed is None:
-                remember(scope, action, values, answer)
-            trace.resource = _join_names(trace.resource, *_list_ids(answer))
-            write_entry(scope.session, self._describe(trace, 200, "ok"))
-        trace.is_audited = True
-        return answer
+            return insist(lambda: _read(action, call, values))
+        named = trace.resource
+
+        def write() -> Any:  # noqa: ANN401 - as above
+            with call.transaction() as scope:
+                replayed = replay(scope, action, values)
+                answer = action.handler(call, scope, values) if replayed is None else replayed
+                _stop_dry_run(values)  # raises within the transaction, which is rolled back
+                if replayed is None:
+                    remember(scope, action, values, answer)
+                trace.resource = _join_names(named, *_list_ids(answer))
+                write_entry(scope.session, self._describe(trace, 200, "ok"))
+            trace.is_audited = True
+            return answer
+
+        return insist(write)
 
     def _describe(self, trace: _Trace, status: int, outcome: str) -> AuditEntry:
         elapsed = self._services.wall_clock.monotonic() - trace.started
@@ -231,6 +235,13 @@ class Pipeline:
             client=trace.client,
             microseconds=round(elapsed * 1_000_000),
         )
+
+
+def _read(action: Action, call: Call, values: Any) -> Any:  # noqa: ANN401 - each action has its classes
+    with call.reading() as scope:
+        answer = action.handler(call, scope, values)
+        _stop_dry_run(values)
+        return answer
 
 
 def _check_sizes(request: HttpRequest) -> None:

@@ -38,6 +38,9 @@ COMMANDS: Final = {
     ),
     "disk": Entry("lamina.cli.disk.group:disk", "Disks of the service: import, list, connect, reset."),
     "ecs": Entry("lamina.cli.ecs:ecs", "Call any action of the API."),
+    "policy": Entry(
+        "lamina.cli.policy:policy", "Automatic snapshot policies of the service: list, show, calendar."
+    ),
     "recover": Entry("lamina.processes.commands:recover", "Rebuild the database from the object stores."),
     "repo": Entry(
         "lamina.cli.repo.group:repo", "Repositories: capture, restore and verify without a service."

@@ -55,21 +55,21 @@ def furnish(installation: Installation, endpoint: str | None = None) -> Credenti
     Raises:
         Refusal: there is a file of credentials that cannot be read.
     """
-    path = installation.directory / _FILE
-    known = read_credentials(installation.directory)
-    with installation.database.reading() as session:
-        is_first = not session.scalar(select(func.count()).select_from(AccountRecord))
-    if not is_first and known is None:
-        return None
-    credentials = known or _mint()
-    if endpoint is not None:
-        credentials = msgspec.structs.replace(credentials, endpoint=endpoint)
-    if credentials != known:
-        write_private(path, msgspec.json.format(msgspec.json.encode(credentials)) + b"\n")
-    if not is_first:
-        return None
-    clock = installation.clock
+    # One transaction, so that of two processes that start at once the second one finds what the first one made.
     with installation.database.transaction() as session:
+        is_first = not session.scalar(select(func.count()).select_from(AccountRecord))
+        known = read_credentials(installation.directory)
+        if not is_first and known is None:
+            return None
+        credentials = known or _mint()
+        if endpoint is not None:
+            credentials = msgspec.structs.replace(credentials, endpoint=endpoint)
+        if credentials != known:
+            content = msgspec.json.format(msgspec.json.encode(credentials)) + b"\n"
+            write_private(installation.directory / _FILE, content)
+        if not is_first:
+            return None
+        clock = installation.clock
         create_region(session, clock, DEFAULT_REGION)
         create_account(session, clock, name="default", account_id=credentials.account_id)
         key = NewKey(id=credentials.access_key_id, secret=credentials.access_key_secret)

@@ -1,8 +1,8 @@
 """One installation of the service: its folder, its key, its database, and what its tasks work with.
 
-DIR/lock                      held by the one service that runs on DIR
+DIR/lock                      held by the one service that runs on DIR, or shared by those on one PostgreSQL
 DIR/root.key                  32 random bytes, from which every other secret at rest is derived
-DIR/lamina.sqlite             the metadata
+DIR/lamina.sqlite             the metadata, unless it is elsewhere; see `metadata`
 DIR/credentials.json          the first access key, for the command line
 DIR/lamina.toml               how it shall behave; see `preferences`
 DIR/disks/<disk id>/disk.raw  the bytes of a disk; its frozen clones in frozen/ beside it
@@ -19,9 +19,10 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from lamina.clock import Clock
+from lamina.clock import Clock, SystemClock
 from lamina.control.disks.volumes import Volumes
 from lamina.control.instances.driver import BookkeepingDriver, MachineDriver
+from lamina.control.metadata import find_url, has_metadata, open_metadata_at
 from lamina.control.preferences import Preferences, read_preferences
 from lamina.control.repositories import Repositories
 from lamina.control.root_key import RootKey, Vault
@@ -30,9 +31,9 @@ from lamina.database import Database
 from lamina.failures import Refusal
 from lamina.ids import AccountId, RegionId
 from lamina.settings import Settings
+from lamina.shared_clock import database_clock
 
 _KEY: Final = "root.key"
-_DATABASE: Final = "lamina.sqlite"
 _STORE: Final = "store"
 
 
@@ -88,9 +89,21 @@ class Installation:
 
 @contextmanager
 def open_installation(
-    directory: Path, settings: Settings, clock: Clock, *, limits: Limits | None = None
+    directory: Path,
+    settings: Settings,
+    clock: Clock | None = None,
+    *,
+    limits: Limits | None = None,
+    alone: bool = False,
 ) -> Iterator[Installation]:
     """Open the installation in a folder, and make an empty one if there is none. See also `first_start`.
+
+    Args:
+        directory: its folder.
+        settings: what the environment said.
+        clock: its time; by default the system's, or that of a database which several hosts share.
+        limits: the quotas; by default those of its preferences.
+        alone: no other service may run on it, also where several could share its database.
 
     Raises:
         InstallationBusyError: another service runs on it.
@@ -98,12 +111,16 @@ def open_installation(
         Fault: the database failed.
     """
     with ExitStack() as stack:
-        stack.enter_context(_locked(directory))
+        _make_folder(directory)
+        url = find_url(directory, settings.database)
+        stack.enter_context(_locked(directory, fcntl.LOCK_EX if alone or url is None else fcntl.LOCK_SH))
         preferences = read_preferences(directory)
         root_key = _open_key(directory)
         volumes = Volumes(directory / "disks")
         volumes.folder.mkdir(mode=0o700, exist_ok=True)
-        database = stack.enter_context(closing(_open_database(directory)))
+        database = stack.enter_context(closing(open_metadata_at(directory, url)))
+        if clock is None:
+            clock = stack.enter_context(database_clock(database)) if database.is_shared else SystemClock()
         yield Installation(
             directory=directory,
             database=database,
@@ -130,37 +147,43 @@ def open_metadata(directory: Path) -> Iterator[tuple[Database, Vault]]:
         Refusal: there is no installation in the folder.
         Fault: the database failed.
     """
-    if not (directory / _DATABASE).exists():
+    if not has_metadata(directory):
         raise Refusal(f"there is no installation in {directory}; `lamina serve` makes one")
     vault = Vault(RootKey.load(directory / _KEY))
-    with closing(_open_database(directory)) as database:
+    with closing(open_metadata_at(directory, find_url(directory, None))) as database:
         yield database, vault
-
-
-def _open_database(directory: Path) -> Database:
-    path = directory / _DATABASE
-    path.touch(mode=0o600)  # SQLite would make it readable for others, and its journals like it
-    return Database.open(f"sqlite:///{path}")
 
 
 def _open_key(directory: Path) -> RootKey:
     path = directory / _KEY
     # a new key where there is data already would only hide that the old one is lost
-    if path.exists() or (directory / _DATABASE).exists() or (directory / _STORE).exists():
+    if path.exists() or has_metadata(directory) or (directory / _STORE).exists():
         return RootKey.load(path)
-    return RootKey.create(path)
+    with (directory / "root.key.lock").open("a") as turn:  # of two processes that start at once, one makes it
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        return RootKey.load(path) if path.exists() else RootKey.create(path)
+
+
+def _make_folder(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _refuse_folder(directory, error) from error
+
+
+def _refuse_folder(directory: Path, error: OSError) -> Refusal:
+    return Refusal(f"{directory} cannot be used for an installation: {error.strerror}")
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
+def _locked(directory: Path, mode: int) -> Iterator[None]:
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise Refusal(f"{directory} cannot be used for an installation: {error.strerror}") from error
+        raise _refuse_folder(directory, error) from error
     try:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, mode | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InstallationBusyError(directory) from error
         yield

@@ -16,7 +16,10 @@ from lamina.control.provisioning.build import BUILD_INSTANCE, BUILD_INSTANCE_FRO
 from lamina.control.provisioning.power import START_INSTANCE, STOP_INSTANCE
 from lamina.control.provisioning.reinit import REINIT_DISK
 from lamina.control.provisioning.release_task import RELEASE_INSTANCE
+from lamina.control.snapshots.archive import ARCHIVE_SNAPSHOT
 from lamina.control.snapshots.capture import CAPTURE_SNAPSHOT
+from lamina.control.snapshots.copying import COPY_SNAPSHOT
+from lamina.control.snapshots.groups.capture import CAPTURE_GROUP
 from lamina.control.snapshots.remove import REMOVE_SNAPSHOT
 from lamina.tasks.task import AnyKind
 
@@ -37,6 +40,9 @@ KINDS: Final[tuple[AnyKind[Installation], ...]] = (
     STOP_INSTANCE,
     RELEASE_INSTANCE,
     CAPTURE_SNAPSHOT,
+    CAPTURE_GROUP,
+    COPY_SNAPSHOT,
+    ARCHIVE_SNAPSHOT,
     RUN_POLICY,
     REMOVE_SNAPSHOT,
 )

@@ -62,6 +62,8 @@ def open_metadata_at(directory: Path, url: str | None) -> Database:
         return Database.open(f"sqlite:///{path}")
     database = Database.open(url)
     path = directory / URL_FILE
-    if not path.exists() or path.read_text(encoding="utf-8").strip() != url:
-        write_private(path, f"{url}\n".encode())
+    if find_url(directory, None) != url:
+        with database.transaction() as session:
+            session.connection()  # from here on, no other process of this database writes the file
+            write_private(path, f"{url}\n".encode())
     return database

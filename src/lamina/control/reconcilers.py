@@ -14,13 +14,17 @@ from lamina.control.disks.tidy import (
 )
 from lamina.control.idempotency.replay import forget_outcomes
 from lamina.control.installation import Installation
+from lamina.control.policies.copies import copy_automatic_snapshots
 from lamina.control.policies.due import run_due_policies
 from lamina.control.policies.forget import forget_runs
 from lamina.control.provisioning.restart import restart_emptied_disks, restart_instances
 from lamina.control.shown_tasks.show import forget_shown_tasks
 from lamina.control.snapshots.compare import compare_with_stores, list_places
 from lamina.control.snapshots.expire import expire_snapshots
+from lamina.control.snapshots.groups.restart import restart_groups
 from lamina.control.snapshots.restart import restart_snapshots
+from lamina.control.snapshots.sizes import count_sizes
+from lamina.control.snapshots.usage import forget_usage, meter_usage
 from lamina.engine.maintenance.sweep import sweep
 from lamina.failures import LaminaError
 from lamina.tasks.queue import forget_finished
@@ -40,9 +44,13 @@ def make_reconcilers(plant: Installation) -> tuple[Reconciler, ...]:
         (10 * _MINUTE, restart_instances),
         (10 * _MINUTE, restart_emptied_disks),
         (10 * _MINUTE, restart_snapshots),
+        (10 * _MINUTE, restart_groups),
         (5.0, close_dead_connections),
         (_MINUTE, expire_snapshots),
+        (2.0, count_sizes),
+        (_MINUTE, meter_usage),
         (5.0, run_due_policies),
+        (_MINUTE, copy_automatic_snapshots),
         (_HOUR, compare_with_stores),
         (_HOUR, forget_leftover_clones),
         (_HOUR, report_unknown_volumes),
@@ -60,6 +68,7 @@ def forget_old_rows(plant: Installation) -> None:
     """Drop tasks that ended long ago, and answers to ClientTokens that are not valid any more."""
     now = plant.clock.now()
     with plant.database.transaction() as session:
+        forget_usage(session, now)
         forget_finished(session, before=now - _KEEP_TASKS)
         forget_shown_tasks(session, before=now - _KEEP_TASKS)
         forget_outcomes(session, before=now - plant.limits.idempotency)

@@ -69,6 +69,10 @@ DISK_SIZE: Final = Struct("<Q")
 ROOT_INDEX: Final = Struct("<I")
 
 
+class UnknownVersionError(Refusal):
+    """An object says that a later version of the format wrote it. Its one byte of version may also be damaged."""
+
+
 class PackId(NamedTuple):
     """The name of a pack: who wrote it, and the how-many-th it was. Data and map packs count apart."""
 
@@ -94,7 +98,7 @@ def check_header(data: bytes | memoryview, kind: bytes, key: str) -> None:
 
     Raises:
         Corruption: the magic number or kind is another one.
-        Refusal: it was written by a later version of the format.
+        UnknownVersionError: it says that a later version of the format wrote it.
     """
     if len(data) < OBJECT_HEADER.size:
         raise Corruption(f"object {key!r} is damaged: it has only {len(data)} bytes")
@@ -102,8 +106,9 @@ def check_header(data: bytes | memoryview, kind: bytes, key: str) -> None:
     if magic != MAGIC or found != kind:
         raise Corruption(f"object {key!r} is damaged or is not a Lamina object of kind {kind.decode()}")
     if version != VERSION:
-        raise Refusal(
+        raise UnknownVersionError(
             f"object {key!r} has format version {version}; this program knows version {VERSION}: use a later release"
+            " (if none wrote it, the object is damaged)"
         )
 
 

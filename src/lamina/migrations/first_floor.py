@@ -48,7 +48,7 @@ def create_tags() -> None:
         sa.Column("account_id", sa.Text(), nullable=False),
         sa.CheckConstraint("length(key) BETWEEN 1 AND 128", name="ck_tags_key_length"),
         sa.CheckConstraint(
-            "resource_type IN ('disk', 'snapshot', 'snapshotpolicy', 'snapshotgroup', 'instance')",
+            "resource_type IN ('disk', 'snapshot', 'snapshotpolicy', 'instance', 'snapshotgroup')",
             name="ck_tags_resourcetype",
         ),
         sa.CheckConstraint("length(value) <= 128", name="ck_tags_value_length"),

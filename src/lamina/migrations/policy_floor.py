@@ -52,6 +52,9 @@ def create_policy_runs() -> None:
         sa.Column("outcome", sa.String(32), nullable=False),
         sa.Column("snapshot_id", sa.Text(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("copy_region_id", sa.Text(), nullable=True),
+        sa.Column("copy_retention_days", sa.BigInteger(), nullable=True),
+        sa.Column("copy_id", sa.Text(), nullable=True),
         sa.Column("recorded_at", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
             "outcome IN ('running', 'finished', 'failed', 'missed', 'suspended', 'started', 'skipped')",
@@ -65,6 +68,7 @@ def create_policy_runs() -> None:
     op.create_index(
         "ix_policy_runs_account", "policy_runs", ["account_id", "region_id", "point", "id"], unique=False
     )
+    op.create_index("ix_policy_runs_copy_region_id", "policy_runs", ["copy_region_id"], unique=False)
     op.create_index("ix_policy_runs_point", "policy_runs", ["point"], unique=False)
     op.create_index("ix_policy_runs_policy", "policy_runs", ["policy_id", "point", "id"], unique=False)
     op.create_index(

@@ -12,7 +12,7 @@ from typing import Final, Self
 from uvicorn import Server
 
 from lamina.api.asgi import server_config
-from lamina.clock import Clock, SystemClock
+from lamina.clock import Clock
 from lamina.control.first_start import Credentials, furnish
 from lamina.control.installation import open_installation
 from lamina.failures import Refusal
@@ -73,7 +73,7 @@ def serve(
         listen: where to answer.
         settings: what the environment said.
         say: told where the service answers and, at the first start, the access key.
-        clock: the installation's time, which a test installation moves.
+        clock: the installation's time, which a test installation moves; see `open_installation` for the default.
 
     Raises:
         InstallationBusyError: another service runs on the folder.
@@ -82,7 +82,7 @@ def serve(
     """
     with (
         _listening(listen) as (listener, address),
-        open_installation(data_dir, settings, clock or SystemClock()) as installation,
+        open_installation(data_dir, settings, clock) as installation,
     ):
         credentials = furnish(installation, address.url)
         with working(installation):

@@ -1,13 +1,12 @@
 """The commands that put the whole service together: `lamina serve` and `lamina recover`."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
 import click
 
 from lamina.cli.output import json_option, print_facts, print_json
-from lamina.clock import SystemClock
 from lamina.control.first_start import furnish
 from lamina.control.installation import open_installation
 from lamina.control.recover import recover as recover_rows
@@ -23,9 +22,17 @@ _DEFAULT_LISTEN: Final = "127.0.0.1:8788"
 @click.command()
 @data_dir_option
 @click.option("--listen", default=_DEFAULT_LISTEN, show_default=True, help="HOST:PORT to answer on.")
-def serve(data_dir: Path | None, listen: str) -> None:
+@click.option(
+    "--database",
+    metavar="URL",
+    help="A PostgreSQL database for the metadata, such as postgresql://lamina@db.example/lamina; it is remembered.  "
+    "[default: a file in the installation's folder]",
+)
+def serve(data_dir: Path | None, listen: str, database: str | None) -> None:
     """Run the service until it is interrupted. Logs are JSON lines on standard error."""
     settings = Settings.from_environment()
+    if database is not None:
+        settings = replace(settings, database=database)
     configure()
     serve_all(data_dir or settings.data_dir, Address.parse(listen), settings, say=click.echo)
 
@@ -36,7 +43,7 @@ def serve(data_dir: Path | None, listen: str) -> None:
 def recover(data_dir: Path | None, *, as_json: bool) -> None:
     """Rebuild the database from the object stores. The service must not run; root.key must be there."""
     settings = Settings.from_environment()
-    with open_installation(data_dir or settings.data_dir, settings, SystemClock()) as installation:
+    with open_installation(data_dir or settings.data_dir, settings, alone=True) as installation:
         furnish(installation)
         report = asdict(recover_rows(installation))
     if as_json:

@@ -9,8 +9,12 @@ next owner continues with the step that was under way, in the same direction.
 """
 
 import logging
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from sqlalchemy.orm import Session
+
+from lamina.database import insist
 from lamina.failures import Cancelled, Fault, LaminaError
 from lamina.tasks.context import Signals, StepContext
 from lamina.tasks.errors import LeaseLostError, WorkerStoppingError
@@ -21,6 +25,7 @@ from lamina.tasks.task import ATTEMPTS_MAX, BoundStep, BoundTask
 from lamina.telemetry import get_logger, log, log_failure
 
 P = TypeVar("P")
+T = TypeVar("T")
 _LOGGER = get_logger(__name__)
 
 
@@ -60,12 +65,11 @@ class Attempt(Generic[P]):
         except LeaseLostError as lost:
             self._log(logging.WARNING, "a task has another owner now", reason=str(lost))
         except WorkerStoppingError:
-            with self._lease.transaction() as session:
-                self._lease.give_back(session, self._attempt)
+            self._write(lambda session: self._lease.give_back(session, self._attempt))
         except _RetryLaterError as retry:
             self._log(logging.WARNING, "a task is tried again later", reason=retry.failure.message)
-            with self._lease.transaction() as session:
-                self._lease.retry_later(session, self._attempt, None if self._is_undoing else retry.failure)
+            failed = None if self._is_undoing else retry.failure
+            self._write(lambda session: self._lease.retry_later(session, self._attempt, failed))
 
     def _go_forward(self) -> Failure | None:
         """All steps that are left, and the end; or why they cannot be done."""
@@ -88,8 +92,7 @@ class Attempt(Generic[P]):
         """Undo the step that was under way and those before it, then end the task."""
         if not self._is_undoing:
             self._steps_done = min(self._steps_done + 1, len(self._task.steps))
-            with self._lease.transaction() as session:
-                self._lease.start_undoing(session, self._steps_done, failure)
+            self._write(lambda session: self._lease.start_undoing(session, self._steps_done, failure))
             self._is_undoing = True
             self._attempt = 1
         while self._steps_done > 0:
@@ -124,20 +127,29 @@ class Attempt(Generic[P]):
         except Exception as error:  # noqa: BLE001 - a task that cannot be settled must still end
             self._weigh(error)
         self._log(logging.CRITICAL, "a failed task could not be settled", reason=failure.message)
-        with self._lease.transaction() as session:
-            self._lease.end(session, state, failure)
+        self._write(lambda session: self._lease.end(session, state, failure))
 
     def _end(self, state: TaskState, failure: Failure | None) -> None:
-        with self._lease.transaction() as session:
+        def end(session: Session) -> None:
             self._task.settle(self._plant, session, Outcome(failure, self._claim.checkpoints))
             self._lease.end(session, state, failure)
 
+        self._write(end)
+
     def _finish_step(self, steps_done: int) -> None:
-        with self._lease.transaction() as session:
-            if self._lease.finish_step(session, steps_done):
-                self._signals.cancelled.set()
+        if self._write(lambda session: self._lease.finish_step(session, steps_done)):
+            self._signals.cancelled.set()
         self._steps_done = steps_done
         self._attempt = 1
+
+    def _write(self, change: Callable[[Session], T]) -> T:
+        """Change the task's row, and what goes with it, in a transaction that is run again if it is given up."""
+
+        def transact() -> T:
+            with self._lease.transaction() as session:
+                return change(session)
+
+        return insist(transact)
 
     def _weigh(self, error: Exception) -> Failure:
         """What an error means; raises `_RetryLaterError` if it may pass and there are tries left."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from lamina.control.disks.build import BUILD_DISK
 from lamina.control.disks.categories import DiskCategory
@@ -13,6 +14,14 @@ from lamina.control.disks.remove import REMOVE_DISK
 from lamina.control.disks.reset import reset_disk
 from lamina.control.disks.roll_back import ROLL_BACK_DISK
 from lamina.control.disks.states import DiskState
+from lamina.control.paging import Slice
+from lamina.control.policies.apply import apply_policy
+from lamina.control.policies.create import NewPolicy, create_policy
+from lamina.control.policies.due import run_due_policies
+from lamina.control.policies.queries import Coverage, list_runs
+from lamina.control.policies.run import RUN_POLICY
+from lamina.control.policies.schedule import Timetable
+from lamina.control.policies.states import RunOutcome
 from lamina.control.snapshots.capture import CAPTURE_SNAPSHOT
 from lamina.control.snapshots.delete import delete_snapshot
 from lamina.control.snapshots.remove import REMOVE_SNAPSHOT
@@ -167,12 +176,41 @@ def _snapshot_removal_waits(site: Site, made) -> None:
     assert kept in site.list_stored()
 
 
+def _prepare_policy_run(site: Site) -> DiskId:
+    disk_id = site.make_imported(CONTENT)
+    with site.scope() as scope:
+        new = NewPolicy(timetable=Timetable.of(range(24), range(1, 8)), retention_days=None)
+        apply_policy(scope, create_policy(scope, new).id, [disk_id])
+    site.clock.advance(timedelta(hours=1))
+    run_due_policies(site.installation)
+    return disk_id
+
+
+def _list_outcomes(site: Site) -> list[RunOutcome]:
+    with site.scope() as scope:
+        runs = list_runs(scope, Coverage(), Slice(limit=10)).items
+        return sorted((run.outcome for run in runs), key=lambda outcome: outcome.value)
+
+
+def _policy_ran_once(site: Site, _disk_id) -> None:
+    assert _list_outcomes(site) == [RunOutcome.FINISHED, RunOutcome.STARTED]
+    assert len(site.list_stored()) == 1
+
+
+def _policy_run_is_failed(site: Site, _disk_id) -> None:
+    """What was started before the failure stays, and is recorded."""
+    started = [RunOutcome.STARTED] * len(site.list_stored())
+    assert _list_outcomes(site) == [RunOutcome.FAILED, *started]
+    assert len(started) <= 1
+
+
 SCENARIOS = [
     Scenario(MAKE_EMPTY_DISK, start_disk, _empty_is_made, _disk_is_gone),
     Scenario(BUILD_DISK, _prepare_build, _build_is_made, _build_is_undone),
     Scenario(ROLL_BACK_DISK, _prepare_roll_back, _is_rolled_back, _is_untouched_or_locked),
     Scenario(REMOVE_DISK, _prepare_removal, _disk_is_gone, _removal_waits),
     Scenario(CAPTURE_SNAPSHOT, _prepare_capture, _capture_is_made, _capture_is_undone),
+    Scenario(RUN_POLICY, _prepare_policy_run, _policy_ran_once, _policy_run_is_failed),
     Scenario(REMOVE_SNAPSHOT, _prepare_snapshot_removal, _snapshot_is_removed, _snapshot_removal_waits),
 ]
 EVERY_STEP = [(scenario, index) for scenario in SCENARIOS for index in range(len(scenario.kind.steps))]

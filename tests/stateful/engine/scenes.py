@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 from lamina.engine.repository import Repository
-from tests.factories.repositories import SECRET, STALE, bring_back, bury, make_clock, objects_of, sweep_clean
+from tests.factories.repositories import SECRET, STALE, bring_back, bury, find_dead_pid, make_clock, objects_of, sweep_clean
 from tests.stateful.engine.guarded import GuardedStore, LostDataError
 from tests.stateful.engine.stepping import Actor, SteppedStore
 
 END = 10**6
-DEAD_PID = 2**22 + 1  # above the kernel's limit (PID_MAX_LIMIT): no process has it
 
 
 class Stage:
@@ -63,7 +62,7 @@ class Stage:
         """When all have ended: every snapshot that is there is right, and nothing is left over."""
         assert not any(actor.is_running for actor in self._actors.values())
         fresh = self._open(self._store)
-        bury(self._store, fresh, DEAD_PID)
+        bury(self._store, fresh, find_dead_pid())
         sweep_clean(fresh)
         if self._store.alarms:
             raise self._store.alarms[0]

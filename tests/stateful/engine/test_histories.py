@@ -13,8 +13,10 @@ from tests.stateful.engine.operations import (
     begin,
     begin_sparse,
     capture_again,
+    condemn_everything,
     contents_of,
     delete,
+    restore_exactly,
     squeeze,
 )
 from tests.stateful.engine.scenes import Stage
@@ -42,8 +44,10 @@ def test_a_condemned_pack_that_is_reached_stays_condemned():
     stage.enter(early_sweep=sweep, late_sweep=sweep)
     # Its mark reaches the packs. A sweep that took them off its list would do so at this point, or much later.
     stage.run("early_sweep", until="delete condemned/")
-    stage.enter(delete=partial(delete, "s-first"))
+    # A third one removed the manifest and was killed before it came to the list of the packs.
+    stage.enter(delete=partial(delete, "s-first"), third_sweep=lambda repo: repo.store.delete("snapshots/s-first/00000000"))
     stage.run("delete")
+    stage.run("third_sweep")
     stage.run("late_sweep", until="delete data/")
     stage.run("early_sweep")
     stage.enter(capture=_capture)
@@ -52,6 +56,22 @@ def test_a_condemned_pack_that_is_reached_stays_condemned():
     stage.run("capture")
     assert stage.outcome("capture") is None
     assert stage.check(_CONTENTS) == {"s-second"}
+
+
+def test_a_restore_does_not_begin_with_a_manifest_that_is_about_to_go():
+    repository = begin_sparse()
+    condemn_everything(repository)
+    squeeze(repository)
+    stage = Stage(repository.store)
+    stage.enter(sweep=sweep, restore=partial(restore_exactly, SMALL, "s-small"))
+    stage.run("sweep", until="delete snapshots/s-small/00000000")
+    stage.run("restore", until="get_range")
+    stage.run("sweep")
+    stage.enter(next_sweep=sweep)
+    stage.run("next_sweep")
+    stage.run("restore")
+    assert stage.outcome("restore") is None
+    assert stage.check(_CONTENTS) == {"s-small"}
 
 
 @pytest.mark.parametrize("operation", [_capture, _inherit])

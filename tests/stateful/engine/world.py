@@ -18,7 +18,7 @@ from lamina.transfer.capture import CaptureRequest, ChangeHint, capture
 from lamina.transfer.progress import Progress
 from lamina.transfer.restore import restore
 from tests.factories.disks import SparseDisk, SparseTarget, fill
-from tests.factories.repositories import SECRET, STALE, bring_back, bury, make_clock, sweep_clean
+from tests.factories.repositories import SECRET, STALE, bring_back, bury, find_dead_pid, make_clock, sweep_clean
 from tests.stateful.engine.guarded import GuardedStore, LostDataError
 from tests.stateful.engine.stepping import Actor, SteppedStore
 
@@ -27,7 +27,6 @@ _PLACES = (0, 1, 2, 127, 128, 129, 259)
 _TEXTS = 5  # few, so that blocks come back and deduplication has something to find
 _ACTORS_MAX = 6
 _LOOKING_AROUND = ("list ", "get snapshots/", "put sessions/", "put condemned/")
-_DEAD_PID = 2**22 + 1  # above the kernel's limit (PID_MAX_LIMIT): no process has it
 
 
 class World:
@@ -240,7 +239,7 @@ class World:
         """Sessions of actors that are gone look like those of a process that is gone."""
         alive = set().union(*(actor.session_keys for actor in self._actors if actor.is_running))
         sessions = {item.session_id for item in list_sessions(self.store, self.store.observer.cipher)}
-        bury(self.store, self.store.observer, _DEAD_PID, {item for item in sessions if SESSIONS + item not in alive})
+        bury(self.store, self.store.observer, find_dead_pid(), {item for item in sessions if SESSIONS + item not in alive})
 
     def _was_committed(self, snapshot_id):
         """Whether a manifest was ever written; a revocation is none, though a listing cannot tell at once."""

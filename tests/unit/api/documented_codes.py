@@ -289,4 +289,85 @@ DOCUMENTED: Final = {
             "InvalidRegionId.NotFound",
         ),
     },
+    "CreateAutoSnapshotPolicy": {
+        400: (
+            "DiskCategory.OperationNotSupported",
+            "Duplicate.TagKey",
+            "InvalidParam.EncryptedMismatch",
+            "InvalidParameter.EncryptedIllegal",
+            "InvalidParameter.KmsNotEnabled",
+            "InvalidSnapshotPolicyName.Malformed",
+            "InvalidTagKey.Malformed",
+            "InvalidTagValue.Malformed",
+        ),
+        403: (
+            "Abs.InvalidAction.RegionNotSupport",
+            "AutoSnapshotPolicy.QuotaExceed",
+            "InvalidAccountStatus.NotEnoughBalance",
+            "InvalidAccountStatus.SnapshotServiceUnavailable",
+            "InvalidOperation.KMSKeyIdNotFound",
+            "InvalidParameter.CopiedSnapshotsRetentionDays",
+            "InvalidParameter.KMSKeyId.CMKNotEnabled",
+            "InvalidParameter.KMSKeyId.CMKUnauthorized",
+            "InvalidParameter.KMSKeyId.KMSUnauthorized",
+            "InvalidParameter.TargetCopyRegions",
+            "ParameterInvalid",
+        ),
+        404: (
+            "InvalidResourceGroup.NotFound",
+            "ParameterInvalid",
+        ),
+    },
+    "ModifyAutoSnapshotPolicyEx": {
+        403: (
+            "Abs.InvalidAction.RegionNotSupport",
+            "InvalidOperation.PolicyTypeUnsupported",
+            "InvalidParameter.CopiedSnapshotsRetentionDays",
+            "InvalidParameter.KMSKeyId.CMKNotEnabled",
+            "InvalidParameter.KMSKeyId.KMSUnauthorized",
+            "InvalidParameter.TargetCopyRegions",
+            "ParameterInvalid",
+        ),
+        404: (
+            "InvalidParameter.KMSKeyId.NotFound",
+            "ParameterInvalid",
+        ),
+    },
+    "DeleteAutoSnapshotPolicy": {
+        404: ("ParameterInvalid",),
+    },
+    "DescribeAutoSnapshotPolicyEx": {
+        400: (
+            "InvalidRegionId.NotFound",
+            "InvalidTag.Mismatch",
+            "InvalidTagCount",
+        ),
+    },
+    "ApplyAutoSnapshotPolicy": {
+        400: (
+            "DiskCategory.OperationNotSupported",
+            "InvalidAutoSnapshotPolicyId.NotFound",
+            "PartofDiskCategory.OperationNotSupported",
+        ),
+        403: (
+            "InvalidAccountStatus.NotEnoughBalance",
+            "InvalidAccountStatus.SnapshotServiceUnavailable",
+            "InvalidOperation.AutoSnapshotPolicyConflict",
+            "InvalidOperation.SnapshotAlreadyCreatedUnsupported",
+            "ParameterInvalid",
+            "QuotaExceed.AppliedAutoSnapshotPolicyQuota",
+        ),
+        404: (
+            "InvalidDiskId.NotFound",
+            "ParameterInvalid",
+        ),
+    },
+    "CancelAutoSnapshotPolicy": {
+        403: ("ParameterInvalid",),
+        404: (
+            "InvalidDiskId.NotFound",
+            "ParameterInvalid",
+        ),
+    },
+    "DescribeAutoSnapshotPolicyAssociations": {},
 }

@@ -140,7 +140,7 @@ def test_filters_of_disks(caller, filters, names):
         ({"LockReason": "mood"}, 404, "InvalidLockReason.NotFound"),
         ({"MultiAttach": "Maybe"}, 403, "InvalidParameter.MultiAttach"),
         ({"Portable": "perhaps"}, 400, "InvalidParameter"),
-        ({"PerformanceLevel": "PL1"}, 400, "InvalidParameter"),
+        ({"PerformanceLevel": "PL9"}, 400, "InvalidParameter"),
         ({"Filter__1__Key": "Colour", "Filter__1__Value": "red"}, 404, "InvalidFilterKey.NotFound"),
         ({"Filter__1__Key": "CreationStartTime", "Filter__1__Value": "noon"}, 404, "InvalidFilterValue"),
         ({"Filter__1__Key": "CreationStartTime"}, 404, "InvalidFilterValue"),

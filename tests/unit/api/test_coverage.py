@@ -1,3 +1,4 @@
+import importlib
 from pathlib import Path
 
 import pytest
@@ -5,9 +6,15 @@ import pytest
 from lamina.api.coverage import COMMON, render_coverage
 from lamina.api.errors import list_codes
 from lamina.api.registry import load_actions
-from tests.unit.api.documented_codes import DOCUMENTED
 
 PAGE = Path(__file__).parents[3] / "docs" / "api-coverage.md"
+DOCUMENTED = {
+    name: codes
+    for path in Path(__file__).parent.glob("documented_*codes.py")
+    for variable, table in vars(importlib.import_module(f"tests.unit.api.{path.stem}")).items()
+    if not variable.startswith("_") and isinstance(table, dict)
+    for name, codes in table.items()
+}
 ACTIONS = sorted(load_actions().values(), key=lambda action: action.name)
 OF_THE_VENDOR = [action for action in ACTIONS if not action.is_extension]
 

@@ -107,9 +107,11 @@ def test_a_root_key_is_made_once_and_private(tmp_path):
 
 
 def test_a_private_file_replaces_the_old_one_and_the_remains_of_a_crash(tmp_path):
-    path = tmp_path / "file"
-    (tmp_path / "file.new").write_bytes(b"half")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path = folder / "file"
+    (folder / "file.new").write_bytes(b"half")
     write_private(path, b"one")
     write_private(path, b"two")
     assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"two", 0o600)
-    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+    assert [each.name for each in folder.iterdir()] == ["file"]

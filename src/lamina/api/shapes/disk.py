@@ -7,6 +7,8 @@ from typing import Final
 from lamina.api.schema import param
 from lamina.api.shapes.tags import TagShape, show_tags
 from lamina.control.disks.queries import DiskView
+from lamina.control.disks.records import DiskRecord
+from lamina.control.disks.states import DiskState
 from lamina.ids import DiskId, RegionId, SnapshotId, ZoneId
 
 NO_EXPIRY: Final = "2999-09-08T16:00Z"
@@ -95,6 +97,7 @@ class DiskShape:
 def show_disk(view: DiskView) -> DiskShape:
     """A disk for an answer."""
     disk = view.disk
+    attachments = _show_attachments(disk)
     return DiskShape(
         disk_id=disk.id,
         serial_number=disk.id.removeprefix("d-"),
@@ -114,4 +117,24 @@ def show_disk(view: DiskView) -> DiskShape:
         enable_automated_snapshot_policy=disk.policy_id is not None,
         auto_snapshot_policy_id=disk.policy_id or "",
         tags=show_tags(view.tags),
+        image_id=disk.image_id or "",
+        source_disk_id=disk.source_disk_id or "",
+        instance_id=attachments[0].instance_id if attachments else "",
+        device=attachments[0].device if attachments else "",
+        attachments=attachments,
+        mount_instances=attachments,
+        mount_instance_num=len(attachments),
+        operation_locks=tuple(OperationLockShape(lock_reason=reason.value) for reason in view.locks),
+        portable=disk.category.is_portable,
+        delete_with_instance=disk.delete_with_instance,
+        delete_auto_snapshot=disk.delete_auto_snapshot,
+        enable_auto_snapshot=disk.enable_auto_snapshot,
     )
+
+
+def _show_attachments(disk: DiskRecord) -> tuple[AttachmentShape, ...]:
+    """At most one, and only while the disk is `In_use`."""
+    if disk.instance_id is None or disk.device is None or disk.state is not DiskState.IN_USE:
+        return ()
+    attached_at = "" if disk.attached_at is None else disk.attached_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (AttachmentShape(instance_id=disk.instance_id, device=disk.device, attached_time=attached_at),)

@@ -158,7 +158,8 @@ def read_copies(wish: CopyWish) -> tuple[CopyRule, ...] | None:
         return ()
     if wish.regions is None or len(wish.regions) != 1:
         raise ApiError(BAD_TARGET, 'TargetCopyRegions must name one region, such as ["cn-beijing"]')
-    retention = read_retention(wish.retention_days or _FOR_EVER, BAD_COPY_RETENTION)
+    days = _FOR_EVER if wish.retention_days is None else wish.retention_days
+    retention = read_retention(days, BAD_COPY_RETENTION)
     return (CopyRule(region_id=RegionId(wish.regions[0]), retention_days=retention.days),)
 
 

@@ -7,7 +7,7 @@ from lamina.api.schema import param
 from lamina.api.shapes.tags import TagShape, show_tags
 from lamina.control.snapshots.chain import chain_id
 from lamina.control.snapshots.queries import SnapshotView
-from lamina.control.snapshots.states import SnapshotState
+from lamina.control.snapshots.states import SnapshotCategory, SnapshotState
 from lamina.ids import DiskId, RegionId, SnapshotId
 
 
@@ -66,7 +66,7 @@ def show_snapshot(view: SnapshotView) -> SnapshotShape:
         creation_time=snapshot.created_at,
         last_modified_time=snapshot.modified_at,
         snapshot_type=snapshot.kind.value,
-        category=snapshot.category.value,
+        category=_show_category(snapshot.category),
         region_id=snapshot.region_id,
         source_disk_id=snapshot.disk_id,
         source_disk_size=str(snapshot.disk_size_gib),
@@ -76,4 +76,11 @@ def show_snapshot(view: SnapshotView) -> SnapshotShape:
         retention_days=snapshot.retention_days,
         full_snapshot_size_in_bytes=snapshot.used_bytes,
         tags=show_tags(view.tags),
+        source_snapshot_id=snapshot.source_snapshot_id or "",
+        source_region_id=snapshot.source_region_id or "",
     )
+
+
+def _show_category(category: SnapshotCategory) -> str:
+    """The API has no word for a snapshot that is being archived; it is standard until it is an archive."""
+    return (SnapshotCategory.STANDARD if category is SnapshotCategory.ARCHIVING else category).value

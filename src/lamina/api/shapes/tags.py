@@ -13,6 +13,27 @@ _BAD_KEY: Final = Code(400, "InvalidTagKey.Malformed")
 _BAD_VALUE: Final = Code(400, "InvalidTagValue.Malformed")
 DUPLICATE_TAG: Final = Code(400, "Duplicate.TagKey")
 _MISMATCH: Final = Code(400, "InvalidTag.Mismatch")
+RESOURCE_TYPES: Final = (
+    "instance",
+    "disk",
+    "snapshot",
+    "snapshotpolicy",
+    "snapshotgroup",
+    "image",
+    "securitygroup",
+    "volume",
+    "eni",
+    "ddh",
+    "ddhcluster",
+    "keypair",
+    "launchtemplate",
+    "reservedinstance",
+    "elasticityassurance",
+    "capacityreservation",
+    "command",
+    "invocation",
+)
+"""Kinds of resources that the tag actions know. Of some of them there are none here, and so none is found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,7 +79,6 @@ def get_disk(scope: Scope, disk_id: DiskId) -> DiskRecord:
             DiskRecord.account_id == scope.account_id,
             DiskRecord.state != DiskState.DELETING,
         )
-        .with_for_update()
     ).one_or_none()
     if disk is None:
         raise DiskNotFoundError(disk_id)
@@ -129,7 +128,6 @@ def get_connection(scope: Scope, connection_id: ConnectionId) -> ConnectionRecor
     connection = scope.session.scalars(
         select(ConnectionRecord)
         .where(ConnectionRecord.id == connection_id, ConnectionRecord.account_id == scope.account_id)
-        .with_for_update()
     ).one_or_none()
     if connection is None or not is_live(scope, connection):
         raise ConnectionNotFoundError(connection_id)

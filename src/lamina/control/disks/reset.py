@@ -54,7 +54,7 @@ def reset_disk(scope: Scope, disk_id: DiskId, snapshot_id: SnapshotId) -> DiskRe
     unfinished = find_unfinished(scope, disk_id)
     if unfinished is not None:
         raise SnapshotInProgressError(disk_id, unfinished.id)
-    if snapshot.disk_id != disk_id:
+    if snapshot.disk_id != disk_id or snapshot.source_snapshot_id is not None:
         raise SnapshotMismatchError(disk_id, snapshot_id, snapshot.disk_id)
     disk.move_to(DiskState.REINITING)
     disk.reset_snapshot_id = snapshot_id

@@ -64,7 +64,6 @@ def get_instance(scope: Scope, instance_id: InstanceId) -> InstanceRecord:
             InstanceRecord.account_id == scope.account_id,
             InstanceRecord.state != InstanceState.RELEASING,
         )
-        .with_for_update()
     ).one_or_none()
     if instance is None:
         raise InstanceNotFoundError(instance_id)

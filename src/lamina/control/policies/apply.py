@@ -51,7 +51,6 @@ def lock_disks(scope: Scope, disk_ids: Sequence[DiskId]) -> Sequence[DiskRecord]
             DiskRecord.state != DiskState.DELETING,
         )
         .order_by(DiskRecord.id)
-        .with_for_update()
     ).all()
     missing = sorted(set(disk_ids) - {disk.id for disk in disks})
     if missing:

@@ -11,6 +11,7 @@ from lamina.control.policies.schedule import Timetable, find_next_point, open_zo
 from lamina.control.regions.errors import RegionNotFoundError
 from lamina.control.regions.queries import get_region
 from lamina.control.scope import Scope
+from lamina.control.snapshots.errors import CopyNotOfferedError
 from lamina.control.tags.put import put_tags
 from lamina.control.tags.records import ResourceType
 from lamina.ids import RegionId, mint_policy_id
@@ -52,6 +53,7 @@ def create_policy(scope: Scope, new: NewPolicy) -> PolicyRecord:
 
     Raises:
         PolicyQuotaError: the account has as many in the region as it may have.
+        CopyNotOfferedError: the installation does not offer copies.
         TargetRegionError: copies cannot go there.
         TagKeyError, TagValueError, TagQuotaError: the tags break the rules.
         Fault: the region's time zone is unknown here.
@@ -85,8 +87,11 @@ def check_target(scope: Scope, region_id: RegionId) -> None:
     """Let only a region pass that copies can go to.
 
     Raises:
+        CopyNotOfferedError: the installation does not offer copies.
         TargetRegionError: it is the policy's own, or there is none of that name.
     """
+    if not scope.limits.may_copy_snapshots:
+        raise CopyNotOfferedError
     if region_id == scope.region_id:
         raise TargetRegionError(region_id, "that is the policy's own region; choose another one")
     try:

@@ -3,20 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 
 from lamina.control.policies.errors import AutomaticQuotaError
 from lamina.control.policies.retention import Candidate, plan_eviction
 from lamina.control.scope import Scope
 from lamina.control.snapshots.delete import delete_snapshot
-from lamina.control.snapshots.records import HoldRecord, LockRecord, SnapshotRecord
+from lamina.control.snapshots.holds import is_kept
+from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.states import SnapshotKind, SnapshotState
 from lamina.failures import Refusal
 from lamina.ids import DiskId, SnapshotId
 
 
 def make_room(scope: Scope, disk_id: DiskId) -> tuple[SnapshotId, ...]:
-    """Delete the earliest automatic snapshots of a disk that may go, until one more fits; answers which.
+    """Delete the earliest automatic snapshots of a disk that may go, until one more fits in the scope's region.
+
+    Returns:
+        Those that went.
 
     Raises:
         AutomaticQuotaError: too few may go. Nothing was deleted.
@@ -48,35 +52,26 @@ def _delete_all(scope: Scope, snapshot_ids: Sequence[SnapshotId]) -> SnapshotId 
 
 
 def _count(scope: Scope, disk_id: DiskId) -> int:
-    query = select(func.count()).where(
-        SnapshotRecord.account_id == scope.account_id,
-        SnapshotRecord.disk_id == disk_id,
-        SnapshotRecord.kind == SnapshotKind.AUTO,
-        SnapshotRecord.state != SnapshotState.DELETING,
-    )
-    return scope.session.scalar(query) or 0
+    return scope.session.scalar(select(func.count()).where(*_counts(scope, disk_id))) or 0
 
 
 def _list_candidates(scope: Scope, disk_id: DiskId) -> list[Candidate]:
-    is_used = select(HoldRecord.snapshot_id).where(HoldRecord.snapshot_id == SnapshotRecord.id).exists()
-    is_locked = (
-        select(LockRecord.snapshot_id)
-        .where(
-            LockRecord.snapshot_id == SnapshotRecord.id,
-            or_(LockRecord.expires_at.is_(None), LockRecord.expires_at > scope.clock.now()),
-        )
-        .exists()
-    )
-    is_unfinished = SnapshotRecord.state == SnapshotState.PROGRESSING
+    stays = or_(is_kept(scope.clock.now()), SnapshotRecord.state == SnapshotState.PROGRESSING)
     rows = scope.session.execute(
-        select(SnapshotRecord.id, SnapshotRecord.created_at, or_(is_used, is_locked, is_unfinished)).where(
-            SnapshotRecord.account_id == scope.account_id,
-            SnapshotRecord.disk_id == disk_id,
-            SnapshotRecord.kind == SnapshotKind.AUTO,
-            SnapshotRecord.state != SnapshotState.DELETING,
-        )
+        select(SnapshotRecord.id, SnapshotRecord.created_at, stays).where(*_counts(scope, disk_id))
     )
     return [
         Candidate(id=snapshot_id, kind=SnapshotKind.AUTO, created_at=created_at, is_held=is_held)
         for snapshot_id, created_at, is_held in rows
     ]
+
+
+def _counts(scope: Scope, disk_id: DiskId) -> tuple[ColumnElement[bool], ...]:
+    """Conditions for the automatic snapshots of the disk. Copies in other regions count there."""
+    return (
+        SnapshotRecord.account_id == scope.account_id,
+        SnapshotRecord.region_id == scope.region_id,
+        SnapshotRecord.disk_id == disk_id,
+        SnapshotRecord.kind == SnapshotKind.AUTO,
+        SnapshotRecord.state != SnapshotState.DELETING,
+    )

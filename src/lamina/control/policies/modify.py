@@ -35,6 +35,7 @@ def modify_policy(scope: Scope, policy_id: PolicyId, changes: PolicyChanges) -> 
 
     Raises:
         PolicyNotFoundError: the account has no such policy in the region.
+        CopyNotOfferedError: the installation does not offer copies.
         TargetRegionError: copies cannot go there.
         Fault: the region's time zone is unknown here.
     """

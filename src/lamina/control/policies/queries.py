@@ -84,7 +84,6 @@ def get_policy(scope: Scope, policy_id: PolicyId) -> PolicyRecord:
             PolicyRecord.account_id == scope.account_id,
             PolicyRecord.region_id == scope.region_id,
         )
-        .with_for_update()
     ).one_or_none()
     if policy is None:
         raise PolicyNotFoundError(policy_id)
@@ -178,7 +177,7 @@ def covers(policy_id: PolicyId, point: datetime) -> tuple[ColumnElement[bool], .
     """Conditions for the disks that a point of a policy is about: it was applied to them by then, and counts."""
     return (
         DiskRecord.policy_id == policy_id,
-        DiskRecord.enable_auto_snapshot,
+        DiskRecord.enable_auto_snapshot.is_(True),
         DiskRecord.policy_applied_at <= point,
         DiskRecord.state != DiskState.DELETING,
     )

@@ -82,7 +82,10 @@ class RunRecord(Record):
         disk_id: of which disk; None in the policy's own row.
         point: the point in time.
         snapshot_id: what was started.
-        reason: why nothing was.
+        reason: why nothing was, or why it was not copied.
+        copy_region_id: where the snapshot is to be copied to when it is accomplished; None when that is settled.
+        copy_retention_days: how long the copy is kept; None is for ever.
+        copy_id: the copy.
     """
 
     __tablename__ = "policy_runs"
@@ -110,6 +113,9 @@ class RunRecord(Record):
     outcome: Mapped[RunOutcome] = mapped_column(one_of(RunOutcome))
     snapshot_id: Mapped[SnapshotId | None]
     reason: Mapped[str | None]
+    copy_region_id: Mapped[RegionId | None] = mapped_column(index=True)
+    copy_retention_days: Mapped[int | None]
+    copy_id: Mapped[SnapshotId | None]
     recorded_at: Mapped[datetime]
 
     def move_to(self, outcome: RunOutcome) -> None:

@@ -43,4 +43,4 @@ def require_resources(scope: Scope, kind: str, resource_ids: Sequence[str]) -> R
 
 def find_type(kind: str) -> ResourceType | None:
     """The type that a kind of resource is stored as; None if there are none of that kind."""
-    return ResourceType(kind) if kind in ResourceType else None
+    return next((found for found in ResourceType if found.value == kind), None)

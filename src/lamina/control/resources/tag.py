@@ -20,9 +20,7 @@ def tag_resources(scope: Scope, kind: str, resource_ids: Sequence[str], tags: Ma
         put_tags(scope, resource_type, resource_id, tags)
 
 
-def untag_resources(
-    scope: Scope, kind: str, resource_ids: Sequence[str], keys: Sequence[str] | None
-) -> None:
+def untag_resources(scope: Scope, kind: str, resource_ids: Sequence[str], keys: Sequence[str] | None) -> None:
     """Remove tags by key from every resource; None removes all. What a resource does not have is no error.
 
     Raises:
@@ -32,9 +30,7 @@ def untag_resources(
     remove_tags(scope, resource_type, resource_ids, keys)
 
 
-def remove_exact_tags(
-    scope: Scope, kind: str, resource_id: str, tags: Mapping[str, str | None]
-) -> None:
+def remove_exact_tags(scope: Scope, kind: str, resource_id: str, tags: Mapping[str, str | None]) -> None:
     """Remove tags from one resource: by key where no value is given, otherwise only if the value is that.
 
     Raises:

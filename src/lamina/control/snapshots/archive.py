@@ -17,6 +17,8 @@ from sqlalchemy.orm import Session
 from lamina.clock import Clock
 from lamina.control.installation import Installation
 from lamina.control.scope import Scope
+from lamina.control.shown_tasks.show import show_task
+from lamina.control.shown_tasks.states import TaskAction
 from lamina.control.snapshots.chain import sum_up_chain
 from lamina.control.snapshots.errors import (
     ArchivingQuotaError,
@@ -79,7 +81,15 @@ def archive_snapshot(scope: Scope, snapshot_id: SnapshotId, retention_days: int 
     if _count_archiving(scope, snapshot) >= AT_ONCE_MAX:
         raise ArchivingQuotaError(snapshot.disk_id, AT_ONCE_MAX)
     snapshot.move_to_category(SnapshotCategory.ARCHIVING)
-    return start_archiving(scope.session, scope.clock, snapshot)
+    task_id = start_archiving(scope.session, scope.clock, snapshot)
+    show_task(
+        scope,
+        task_id,
+        TaskAction.ARCHIVE_SNAPSHOT,
+        resource_id=snapshot.id,
+        region_id=snapshot.region_id,
+    )
+    return task_id
 
 
 def start_archiving(session: Session, clock: Clock, snapshot: SnapshotRecord) -> TaskId:

@@ -12,8 +12,8 @@ from lamina.ids import DiskId, RegionId
 
 
 class _Sum(NamedTuple):
-    count: int
-    first_at: datetime
+    snapshots: int
+    first_at: datetime | None
     standard: int
     archived: int
 
@@ -32,26 +32,23 @@ def find_disk_of_chain(link_id: str) -> DiskId | None:
 def sum_up_chain(session: Session, snapshot: SnapshotRecord) -> None:
     """Bring the row of a snapshot's chain up to date. Call it whenever a snapshot came, went, ended or was archived.
 
-    It costs one look at the rows of the chain, which the quotas keep short. The exact sizes are counted later.
+    It costs one look at the rows of the chain, which the quotas keep short. The exact sizes are counted later; a chain
+    without snapshots loses its row then.
     """
     session.flush()
     chain = session.get(ChainRecord, (snapshot.disk_id, snapshot.region_id), with_for_update=True)
     found = _sum(session, snapshot.disk_id, snapshot.region_id)
-    if found is None:
-        if chain is not None:
-            session.delete(chain)
-            session.flush()
-        return
     if chain is None:
         chain = ChainRecord(
             disk_id=snapshot.disk_id,
             region_id=snapshot.region_id,
             account_id=snapshot.account_id,
+            created_at=snapshot.created_at,
             revision=0,
         )
         session.add(chain)
-    chain.created_at = found.first_at
-    chain.snapshot_count = found.count
+    chain.created_at = found.first_at or chain.created_at
+    chain.snapshot_count = found.snapshots
     chain.standard_bytes = found.standard
     chain.archive_bytes = found.archived
     chain.revision += 1
@@ -63,24 +60,22 @@ def sum_up_sizes(session: Session, chain: ChainRecord) -> None:
     """Bring the sums of a chain up to date after the sizes of its snapshots were counted."""
     session.flush()
     found = _sum(session, chain.disk_id, chain.region_id)
-    if found is not None:
-        chain.standard_bytes, chain.archive_bytes = found.standard, found.archived
+    chain.standard_bytes, chain.archive_bytes = found.standard, found.archived
 
 
-def _sum(session: Session, disk_id: DiskId, region_id: RegionId) -> _Sum | None:
-    """What the snapshots of a chain come to; None when there are none."""
+def _sum(session: Session, disk_id: DiskId, region_id: RegionId) -> _Sum:
     size = func.coalesce(SnapshotRecord.incremental_bytes, 0)
     is_archived = SnapshotRecord.category == SnapshotCategory.ARCHIVE
     count, first_at, standard, archived = session.execute(
         select(
             func.count(),
             func.min(SnapshotRecord.created_at),
-            func.sum(case((is_archived, 0), else_=size)),
-            func.sum(case((is_archived, size), else_=0)),
+            func.coalesce(func.sum(case((is_archived, 0), else_=size)), 0),
+            func.coalesce(func.sum(case((is_archived, size), else_=0)), 0),
         ).where(
             SnapshotRecord.disk_id == disk_id,
             SnapshotRecord.region_id == region_id,
             SnapshotRecord.state != SnapshotState.DELETING,
         )
     ).one()
-    return _Sum(count, first_at, int(standard), int(archived)) if count else None
+    return _Sum(count, first_at, int(standard), int(archived))

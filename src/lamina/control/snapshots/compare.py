@@ -14,6 +14,7 @@ from lamina.control.accounts.records import AccountRecord
 from lamina.control.installation import Installation
 from lamina.control.regions.records import RegionRecord
 from lamina.control.snapshots.adopt import adopt_snapshot
+from lamina.control.snapshots.chain import sum_up_chain
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.states import SnapshotState
 from lamina.engine.repository import Repository, SnapshotNotFoundError
@@ -72,6 +73,7 @@ def _mark(plant: Installation, repository: Repository | None, snapshot_id: Snaps
         if snapshot.is_data_missing == is_missing:
             return
         snapshot.is_data_missing = is_missing
+        sum_up_chain(session, snapshot)
     level = logging.CRITICAL if is_missing else logging.INFO
     event = "the data of a snapshot is missing" if is_missing else "the data of a snapshot is there again"
     log(_LOGGER, level, event, snapshot_id=snapshot_id)

@@ -220,8 +220,8 @@ class CopyNotOfferedError(Refusal):
 
     def __init__(self) -> None:
         super().__init__(
-            "snapshots are not copied between regions here; copy an image, or have the operator set copy_snapshots = true"
-            " in lamina.toml"
+            "snapshots are not copied between regions here; copy an image, or have the operator set"
+            " copy_snapshots = true in lamina.toml"
         )
 
 
@@ -339,6 +339,7 @@ class RetentionBelowLockError(Refusal):
 
     def __init__(self, snapshot_id: SnapshotId, retention_days: int) -> None:
         super().__init__(
-            f"the lock on snapshot {snapshot_id} lasts longer than {retention_days} days from its creation; keep it longer"
+            f"the lock on snapshot {snapshot_id} ends later than {retention_days} days from its creation;"
+            " keep the snapshot longer"
         )
         self.snapshot_id = snapshot_id

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from lamina.control.installation import Installation
 from lamina.control.snapshots.delete import delete_snapshot
 from lamina.control.snapshots.errors import SnapshotNotFoundError
+from lamina.control.snapshots.holds import is_kept
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.states import SnapshotState
 from lamina.failures import Refusal
@@ -17,12 +18,14 @@ _LOGGER: Final = get_logger(__name__)
 
 
 def expire_snapshots(plant: Installation) -> None:
-    """Start the deletion of every snapshot whose time is over; one that is in use stays until it is not."""
+    """Start the deletion of every snapshot whose time is over; one that is in use or locked stays until it is not."""
+    now = plant.clock.now()
     with plant.database.reading() as session:
         due = session.execute(
             select(SnapshotRecord.id, SnapshotRecord.account_id, SnapshotRecord.region_id).where(
-                SnapshotRecord.expires_at <= plant.clock.now(),
+                SnapshotRecord.expires_at <= now,
                 SnapshotRecord.state.in_((SnapshotState.ACCOMPLISHED, SnapshotState.FAILED)),
+                ~is_kept(now),  # those would only be refused, each in a transaction of its own
             )
         ).all()
     for snapshot_id, account_id, region_id in due:

@@ -1,11 +1,12 @@
 """Holds: what was made from a snapshot and still exists."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, or_, select
 from sqlalchemy.orm import Session
 
-from lamina.control.snapshots.records import HoldRecord
+from lamina.control.snapshots.records import HoldRecord, LockRecord, SnapshotRecord
 from lamina.control.snapshots.states import HolderKind, SnapshotUsage
 from lamina.ids import SnapshotId
 
@@ -35,6 +36,20 @@ def list_holders(session: Session, snapshot_id: SnapshotId, kind: HolderKind) ->
         .where(HoldRecord.snapshot_id == snapshot_id, HoldRecord.holder_kind == kind)
         .order_by(HoldRecord.holder_id)
     ).all()
+
+
+def is_kept(now: datetime) -> ColumnElement[bool]:
+    """A condition for a query of snapshots: an image, a disk or a lock needs it, so that the service keeps it."""
+    is_used = select(HoldRecord.snapshot_id).where(HoldRecord.snapshot_id == SnapshotRecord.id).exists()
+    is_locked = (
+        select(LockRecord.snapshot_id)
+        .where(
+            LockRecord.snapshot_id == SnapshotRecord.id,
+            or_(LockRecord.expires_at.is_(None), LockRecord.expires_at > now),
+        )
+        .exists()
+    )
+    return or_(is_used, is_locked)
 
 
 def list_usages(session: Session, snapshot_ids: Sequence[SnapshotId]) -> Mapping[SnapshotId, SnapshotUsage]:

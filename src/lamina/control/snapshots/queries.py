@@ -1,12 +1,13 @@
 """Looking snapshots up. A snapshot that is being deleted is not found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, or_, select
 
 from lamina.clock import Clock
+from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskRole
 from lamina.control.paging import AgeOrder, Page, PageKey, Slice, fetch_slice
 from lamina.control.scope import Scope
@@ -26,7 +27,7 @@ from lamina.control.snapshots.states import (
 )
 from lamina.control.tags.queries import has_tags, list_tags
 from lamina.control.tags.records import ResourceType
-from lamina.ids import DiskId, SnapshotId
+from lamina.ids import DiskId, InstanceId, SnapshotId
 from lamina.tasks.records import TaskRecord
 from lamina.tasks.states import ACTIVE
 
@@ -37,6 +38,7 @@ class SnapshotFilter:
 
     Attributes:
         snapshot_ids: only these; an empty list matches nothing.
+        instance_id: taken of disks that belong to this instance now.
         disk_id: taken of this disk, which may be gone. For a chain's id see `chain.find_disk_of_chain`.
         tags: key to value; None as a value matches any.
         created_from: not before this instant.
@@ -48,7 +50,8 @@ class SnapshotFilter:
     name: str | None = None
     state: SnapshotState | None = None
     kind: SnapshotKind | None = None
-    category: SnapshotCategory | None = None
+    categories: Collection[SnapshotCategory] | None = None
+    instance_id: InstanceId | None = None
     usage: SnapshotUsage | None = None
     disk_role: DiskRole | None = None
     tags: Mapping[str, str | None] = field(default_factory=dict)
@@ -88,7 +91,6 @@ def get_snapshot(scope: Scope, snapshot_id: SnapshotId) -> SnapshotRecord:
             SnapshotRecord.account_id == scope.account_id,
             SnapshotRecord.state != SnapshotState.DELETING,
         )
-        .with_for_update()
     ).one_or_none()
     if snapshot is None:
         raise SnapshotNotFoundError(snapshot_id)
@@ -194,12 +196,16 @@ def _match(wanted: SnapshotFilter) -> list[ColumnElement[bool]]:
         (SnapshotRecord.name, wanted.name),
         (SnapshotRecord.state, wanted.state),
         (SnapshotRecord.kind, wanted.kind),
-        (SnapshotRecord.category, wanted.category),
         (SnapshotRecord.disk_role, wanted.disk_role),
     )
     conditions: list[ColumnElement[bool]] = [column == value for column, value in plain if value is not None]
     if wanted.snapshot_ids is not None:
         conditions.append(SnapshotRecord.id.in_(wanted.snapshot_ids))
+    if wanted.categories is not None:
+        conditions.append(SnapshotRecord.category.in_(wanted.categories))
+    if wanted.instance_id is not None:
+        of_instance = DiskRecord.instance_id == wanted.instance_id
+        conditions.append(SnapshotRecord.disk_id.in_(select(DiskRecord.id).where(of_instance)))
     if wanted.created_from is not None:
         conditions.append(SnapshotRecord.created_at >= wanted.created_from)
     if wanted.created_to is not None:

@@ -121,7 +121,9 @@ class LockRecord(Record):
     """
 
     __tablename__ = "snapshot_locks"
-    __table_args__ = (Index("ix_snapshot_locks_account", "account_id", "region_id", "created_at", "snapshot_id"),)
+    __table_args__ = (
+        Index("ix_snapshot_locks_account", "account_id", "region_id", "created_at", "snapshot_id"),
+    )
 
     snapshot_id: Mapped[SnapshotId] = mapped_column(ForeignKey(SnapshotRecord.id), primary_key=True)
     account_id: Mapped[AccountId] = mapped_column(ForeignKey(AccountRecord.id))

@@ -48,7 +48,9 @@ CATEGORY_TRANSITIONS: Final[dict[SnapshotCategory, frozenset[SnapshotCategory]]]
 class LockState(Enum):
     """Where the lock of a snapshot stands; a matter of the clock alone."""
 
-    COOL_OFF = "compliance-cooloff"  # nobody deletes the snapshot; its lock can still be changed and taken off
+    COOL_OFF = (
+        "compliance-cooloff"  # nobody deletes the snapshot; its lock can still be changed and taken off
+    )
     COMPLIANCE = "compliance"  # nobody deletes the snapshot, and the lock can only grow
     EXPIRED = "expired"
 

@@ -9,6 +9,7 @@ from lamina.engine.format import (
     DEFAULT_DOMAIN,
     KIND_DATA_PACK,
     PackId,
+    UnknownVersionError,
     parse_pack_key,
 )
 from lamina.engine.objects.store import ObjectMissingError
@@ -56,7 +57,7 @@ def check_pack(repository: Repository, key: str) -> PackCheck | None:
     reasons: list[str] = []
     try:
         check_pack_header(data, kind, DEFAULT_DOMAIN, pack)
-    except Corruption as damage:
+    except (Corruption, UnknownVersionError) as damage:
         reasons.append(str(damage))
     try:
         rows = _read_rows(cipher, kind, pack, data, key)

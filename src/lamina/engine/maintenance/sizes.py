@@ -11,45 +11,43 @@ maps. Blocks count by id and with the stored length of their record; map pages, 
 
 import contextlib
 import sqlite3
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from lamina.engine.blockmap.diff import diff
 from lamina.engine.blockmap.page import Entry, Stored
 from lamina.engine.blockmap.root import Root
-from lamina.engine.blockmap.walk import walk_leaves
+from lamina.engine.blockmap.walk import PageSource, walk_leaves
 from lamina.engine.format import BLOCK_BYTES
 from lamina.engine.repository import Repository
-from lamina.engine.sessions import SessionKind
 from lamina.failures import Corruption, Fault
 from lamina.ids import SnapshotId
 
 _SCHEMA_VERSION: Final = 1
-_SCHEMA: Final = """
-CREATE TABLE nodes (
-    node INTEGER PRIMARY KEY, chain TEXT NOT NULL, place INTEGER NOT NULL, snapshot TEXT NOT NULL UNIQUE,
-    incremental INTEGER NOT NULL DEFAULT 0, exclusive INTEGER NOT NULL DEFAULT 0, is_last INTEGER NOT NULL DEFAULT 0
-);
-CREATE INDEX nodes_chain ON nodes (chain, place);
-CREATE TABLE runs (
+_SCHEMA: Final = (
+    """CREATE TABLE nodes (
+    node INTEGER PRIMARY KEY AUTOINCREMENT, chain TEXT NOT NULL, place INTEGER NOT NULL,
+    snapshot TEXT NOT NULL UNIQUE, incremental INTEGER NOT NULL DEFAULT 0, exclusive INTEGER NOT NULL DEFAULT 0,
+    is_last INTEGER NOT NULL)""",
+    "CREATE INDEX nodes_chain ON nodes (chain, place)",
+    """CREATE TABLE runs (
     id BLOB, node INTEGER, starts INTEGER NOT NULL, ends INTEGER NOT NULL, length INTEGER NOT NULL,
-    PRIMARY KEY (id, node)
-) WITHOUT ROWID;
-CREATE INDEX runs_node ON runs (node);
-CREATE TABLE totals (stored INTEGER NOT NULL);
-INSERT INTO totals VALUES (0);
-"""
-_TEMPORARY: Final = """
-CREATE TEMP TABLE IF NOT EXISTS touched (id BLOB PRIMARY KEY) WITHOUT ROWID;
-CREATE TEMP TABLE IF NOT EXISTS delta (
-    id BLOB PRIMARY KEY, starts INTEGER NOT NULL, ends INTEGER NOT NULL, length INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TEMP TABLE IF NOT EXISTS changed (node INTEGER PRIMARY KEY);
-"""
+    PRIMARY KEY (id, node)) WITHOUT ROWID""",
+    "CREATE INDEX runs_node ON runs (node)",
+    "CREATE TABLE chains (chain TEXT PRIMARY KEY, revision INTEGER NOT NULL)",
+    "CREATE TABLE totals (stored INTEGER NOT NULL)",
+    "INSERT INTO totals VALUES (0)",
+)
+_TEMPORARY: Final = (
+    "CREATE TEMP TABLE touched (id BLOB PRIMARY KEY) WITHOUT ROWID",
+    """CREATE TEMP TABLE delta (
+    id BLOB PRIMARY KEY, starts INTEGER NOT NULL, ends INTEGER NOT NULL, length INTEGER NOT NULL) WITHOUT ROWID""",
+    "CREATE TEMP TABLE changed (node INTEGER PRIMARY KEY)",
+)
 # Half of a block's id: of 2^32 blocks, two have the same half with a chance of 2^-65.
 _ID_BYTES: Final = 16
 _ROWS_AT_ONCE: Final = 10_000
@@ -68,6 +66,14 @@ _KNOWN: Final = """
         SELECT MIN(runs.length) AS length FROM temp.touched JOIN runs ON runs.id = touched.id GROUP BY runs.id
     )
 """
+_ADD_STARTS: Final = """
+    INSERT INTO runs SELECT id, ?, starts, 0, length FROM temp.delta WHERE starts > 0
+    ON CONFLICT (id, node) DO UPDATE SET starts = starts + excluded.starts
+"""
+_ADD_ENDS: Final = """
+    INSERT INTO runs SELECT id, ?, 0, ends, length FROM temp.delta WHERE ends > 0
+    ON CONFLICT (id, node) DO UPDATE SET ends = ends + excluded.ends
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +91,10 @@ class SnapshotSizes:
 
 
 class _Node(NamedTuple):
+    """A snapshot in the file. The first of a chain keeps its number when it goes and the next one takes over."""
+
     number: int
     snapshot: SnapshotId
-    is_last: bool
 
 
 class SizeIndex:
@@ -106,12 +113,15 @@ class SizeIndex:
         """Close the file."""
         self._db.close()
 
-    def count(self, chain: str, snapshots: Sequence[SnapshotId]) -> Mapping[SnapshotId, SnapshotSizes]:
+    def count(
+        self, chain: str, snapshots: Sequence[SnapshotId], revision: int = 0
+    ) -> Mapping[SnapshotId, SnapshotSizes]:
         """Make the counts those of a chain that has these snapshots now, in this order.
 
         Args:
             chain: its name.
             snapshots: all of them, the oldest first; an empty sequence forgets the chain.
+            revision: a number of the caller's for this state of the chain; see `list_chains`.
 
         Returns:
             The sizes of all of the chain's snapshots, and of those of other chains whose sizes changed with it.
@@ -122,13 +132,14 @@ class SizeIndex:
             Fault: the store or the file failed.
         """
         with self._transaction():
-            wanted = set(snapshots)
-            for before, gone, after in _list_gaps(self._list_nodes(chain), wanted):
+            for before, gone, after in _list_gaps(self._list_nodes(chain), set(snapshots)):
                 self._remove(before, gone, after)
             self._insert_missing(chain, snapshots)
-            self._db.executemany(
-                "UPDATE nodes SET place = ? WHERE snapshot = ?", [*enumerate(snapshots)]
-            )
+            places = list(enumerate(snapshots))
+            self._db.executemany("UPDATE nodes SET place = ? WHERE snapshot = ?", places)
+            self._db.execute("DELETE FROM chains WHERE chain = ?", (chain,))
+            if snapshots:
+                self._db.execute("INSERT INTO chains VALUES (?, ?)", (chain, revision))
             rows = self._db.execute(
                 "SELECT snapshot, incremental, exclusive FROM nodes"
                 " WHERE chain = ? OR node IN (SELECT node FROM temp.changed)",
@@ -139,9 +150,9 @@ class SizeIndex:
             for snapshot, incremental, exclusive in rows
         }
 
-    def list_chains(self) -> list[str]:
-        """The names of all chains that have snapshots here."""
-        return [name for (name,) in self._db.execute("SELECT DISTINCT chain FROM nodes ORDER BY chain")]
+    def list_chains(self) -> dict[str, int]:
+        """The chains that have snapshots here, each with the revision that was counted."""
+        return dict(self._db.execute("SELECT chain, revision FROM chains"))
 
     @property
     def stored_bytes(self) -> int:
@@ -152,10 +163,10 @@ class SizeIndex:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         try:
-            self._db.executescript(_TEMPORARY)
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 self._db.execute("DELETE FROM temp.changed")
+                self._db.execute("DELETE FROM temp.delta")
                 yield
                 self._db.execute("COMMIT")
             except BaseException:
@@ -165,8 +176,8 @@ class SizeIndex:
             raise Fault(f"the cache of snapshot sizes failed: {error}", retryable=True) from error
 
     def _list_nodes(self, chain: str) -> list[_Node]:
-        query = "SELECT node, snapshot, is_last FROM nodes WHERE chain = ? ORDER BY place"
-        return [_Node(node, SnapshotId(name), bool(last)) for node, name, last in self._db.execute(query, (chain,))]
+        query = "SELECT node, snapshot FROM nodes WHERE chain = ? ORDER BY place"
+        return [_Node(number, SnapshotId(name)) for number, name in self._db.execute(query, (chain,))]
 
     def _insert_missing(self, chain: str, snapshots: Sequence[SnapshotId]) -> None:
         known = {node.snapshot: node for node in self._list_nodes(chain)}
@@ -181,7 +192,7 @@ class SizeIndex:
         if before is not None:
             self._open_end(before, is_last=False)
         if after is not None:
-            self._change("node = :node AND starts > 0", "UPDATE runs SET starts = 0", after)
+            self._forget_starts(after)
         cursor = self._db.execute(
             "INSERT INTO nodes (chain, place, snapshot, is_last) VALUES (?, -1, ?, ?)",
             (chain, snapshot, after is None),
@@ -193,32 +204,31 @@ class SizeIndex:
         return node
 
     def _remove(self, before: _Node | None, gone: Sequence[_Node], after: _Node | None) -> None:
-        """Take neighbouring snapshots out; what they alone had is not read any more, since it may be gone."""
+        """Take neighbouring snapshots out. Nothing of them is read: a sweep may have removed it already."""
         if before is None and after is not None:
             self._merge([*gone, after])
             return
         for node in gone:
-            self._change("node = :node", "DELETE FROM runs", node)
+            with self._recount(_Rows("node = ?", node)):
+                self._db.execute("DELETE FROM runs WHERE node = ?", (node.number,))
             self._db.execute("DELETE FROM nodes WHERE node = ?", (node.number,))
         if before is None:
             return
         self._open_end(before, is_last=after is None)
         if after is not None:
-            self._change("node = :node AND starts > 0", "UPDATE runs SET starts = 0", after)
+            self._forget_starts(after)
             self._link(before, after)
 
     def _merge(self, nodes: Sequence[_Node]) -> None:
-        """Let the first node of a chain stand for a later snapshot: every run that goes on keeps its start."""
+        """Let the first of a chain stand for a later one: runs that go on keep their starts, others are gone."""
         first, last = nodes[0], nodes[-1]
         for node in nodes[1:]:
-            with self._recount():
-                (is_last,) = self._db.execute(
-                    "SELECT is_last FROM nodes WHERE node = ?", (node.number,)
-                ).fetchone()
-                self._touch("node = :node AND (ends > 0 OR :all)", first, all=is_last)
-                self._touch("node = :node", node)
+            is_last = self._is_last(node)
+            ended = "node = ?" if is_last else "node = ? AND ends > 0"
+            with self._recount(_Rows(ended, first), _Rows("node = ?", node)):
                 self._db.execute(
-                    "UPDATE runs SET starts = starts - ends, ends = 0 WHERE node = ?", (first.number,)
+                    "UPDATE runs SET starts = starts - ends, ends = 0 WHERE node = ? AND ends > 0",
+                    (first.number,),
                 )
                 self._db.execute(
                     "INSERT INTO runs SELECT id, ?, starts, ends, length FROM runs WHERE node = ?"
@@ -235,79 +245,146 @@ class SizeIndex:
 
     def _open_end(self, node: _Node, *, is_last: bool) -> None:
         """Forget where the runs of a snapshot end: another one follows it now, or none."""
-        with self._recount():
-            (was_last,) = self._db.execute(
-                "SELECT is_last FROM nodes WHERE node = ?", (node.number,)
-            ).fetchone()
-            self._touch("node = :node AND (ends > 0 OR :all)", node, all=bool(was_last) is not is_last)
+        is_changed = self._is_last(node) is not is_last
+        with self._recount(_Rows("node = ?" if is_changed else "node = ? AND ends > 0", node)):
             self._db.execute("UPDATE runs SET ends = 0 WHERE node = ? AND ends > 0", (node.number,))
             self._db.execute("UPDATE nodes SET is_last = ? WHERE node = ?", (is_last, node.number))
 
-    def _change(self, where: str, statement: str, node: _Node) -> None:
-        with self._recount():
-            self._touch(where, node)
-            self._db.execute(f"{statement} WHERE {where}", {"node": node.number})
+    def _forget_starts(self, node: _Node) -> None:
+        """Forget where the runs of a snapshot start: it follows another one now."""
+        with self._recount(_Rows("node = ? AND starts > 0", node)):
+            self._db.execute("UPDATE runs SET starts = 0 WHERE node = ? AND starts > 0", (node.number,))
 
     def _link(self, before: _Node | None, after: _Node) -> None:
         """Count where runs end at one snapshot and start at the next, or start at the first."""
-        new_root = self._read_root(after.snapshot)
+        root, pages = self._read_root(after.snapshot), self._repository.pages
         if before is None:
-            pairs: Iterator[tuple[Entry, Entry]] = ((None, entry) for entry in self._walk(new_root))
+            started = self._collect((None, entry) for entry in _walk(root, pages))
         else:
-            changes = diff(self._read_root(before.snapshot), new_root, self._repository.pages)
-            pairs = ((change.before, change.after) for change in changes)
-        started = self._collect(pairs)
+            changes = diff(self._read_root(before.snapshot), root, pages)
+            started = self._collect((change.before, change.after) for change in changes)
         with self._recount():
-            self._db.execute("INSERT OR IGNORE INTO temp.touched SELECT id FROM temp.delta")
             if before is not None:
-                self._add_delta("ends", before)
-            self._add_delta("starts", after)
+                self._db.execute(_ADD_ENDS, (before.number,))
+            self._db.execute(_ADD_STARTS, (after.number,))
+        self._db.execute("DELETE FROM temp.delta")
         self._db.execute(
             "UPDATE nodes SET incremental = ? WHERE node = ?", (started * BLOCK_BYTES, after.number)
         )
 
-    def _collect(self, pairs: Iterable[tuple[Entry, Entry]]) -> int:
-        """Fill the table of differences; answers how many places of the disk got another block."""
-        self._db.execute("DELETE FROM temp.delta")
+    def _collect(self, pairs: Iterator[tuple[Entry, Entry]]) -> int:
+        """Fill the table of differences; answers how many places of the disk got a block that has bytes."""
         started = 0
         while batch := list(islice(pairs, _ROWS_AT_ONCE)):
-            rows = [(entry.block_id[:_ID_BYTES], 0, 1, entry.location.length) for entry, _ in batch if isinstance(entry, Stored)]
-            new = [(entry.block_id[:_ID_BYTES], 1, 0, entry.location.length) for _, entry in batch if isinstance(entry, Stored)]
+            ended = [_row(old, 0, 1) for old, _ in batch if isinstance(old, Stored)]
+            new = [_row(entry, 1, 0) for _, entry in batch if isinstance(entry, Stored)]
             started += len(new)
             self._db.executemany(
                 "INSERT INTO temp.delta VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE"
                 " SET starts = starts + excluded.starts, ends = ends + excluded.ends",
-                rows + new,
+                ended + new,
             )
         return started
 
-    def _add_delta(self, column: str, node: _Node) -> None:
-        starts, ends = ("starts", "0") if column == "starts" else ("0", "ends")
-        self._db.execute(
-            f"INSERT INTO runs SELECT id, ?, {starts}, {ends}, length FROM temp.delta WHERE {column} > 0"
-            f" ON CONFLICT (id, node) DO UPDATE SET {column} = {column} + excluded.{column}",
-            (node.number,),
-        )
-
-    def _walk(self, root: Root) -> Iterator[Entry]:
-        for visit in walk_leaves(root, self._repository.pages):
-            if isinstance(visit.leaf, Corruption):
-                raise visit.leaf
-            yield from visit.leaf.stored
+    def _is_last(self, node: _Node) -> bool:
+        query = "SELECT is_last FROM nodes WHERE node = ?"
+        return bool(self._db.execute(query, (node.number,)).fetchone()[0])
 
     def _read_root(self, snapshot: SnapshotId) -> Root:
         return self._repository.read_manifest(snapshot).root
 
-    def _touch(self, where: str, node: _Node, **values: object) -> None:
-        self._db.execute(
-            f"INSERT OR IGNORE INTO temp.touched SELECT id FROM runs WHERE {where}",
-            {"node": node.number, **values},
-        )
-        self._withdraw()
-
     @contextmanager
-    def _recount(self) -> Iterator[None]:
-        """Keep what follows from the runs true while the runs of the touched blocks change."""
+    def _recount(self, *touched: "_Rows") -> Iterator[None]:
+        """While runs of blocks change inside, keep true what follows from them; the differences are touched too."""
         self._db.execute("DELETE FROM temp.touched")
+        self._db.execute("INSERT INTO temp.touched SELECT id FROM temp.delta")
+        for rows in touched:
+            self._db.execute(
+                f"INSERT OR IGNORE INTO temp.touched SELECT id FROM runs WHERE {rows.condition}",  # noqa: S608 - our own words
+                (rows.node.number,),
+            )
+        self._book(-1)
         yield
-        self._db.execute("DELETE FROM runs WHERE starts = 0 AND ends = 0 AND id IN (SELECT id FROM temp.touched)")
+        self._db.execute(
+            "DELETE FROM runs WHERE starts = 0 AND ends = 0 AND id IN (SELECT id FROM temp.touched)"
+        )
+        self._book(1)
+
+    def _book(self, sign: int) -> None:
+        """Add what the touched blocks mean for the sizes, or take it away."""
+        for number, length in self._db.execute(_OWN).fetchall():
+            self._db.execute(
+                "UPDATE nodes SET exclusive = exclusive + ? WHERE node = ?", (sign * length, number)
+            )
+            self._db.execute("INSERT OR IGNORE INTO temp.changed VALUES (?)", (number,))
+        (known,) = self._db.execute(_KNOWN).fetchone()
+        self._db.execute("UPDATE totals SET stored = stored + ?", (sign * known,))
+
+
+class _Rows(NamedTuple):
+    """Which runs of a snapshot are about to change."""
+
+    condition: str
+    node: _Node
+
+
+def _row(entry: Stored, starts: int, ends: int) -> tuple[bytes, int, int, int]:
+    return entry.block_id[:_ID_BYTES], starts, ends, entry.location.length
+
+
+def _walk(root: Root, pages: PageSource) -> Iterator[Stored]:
+    for visit in walk_leaves(root, pages):
+        if isinstance(visit.leaf, Corruption):
+            raise visit.leaf
+        yield from visit.leaf.stored
+
+
+def _list_gaps(
+    nodes: Sequence[_Node], wanted: set[SnapshotId]
+) -> list[tuple[_Node | None, list[_Node], _Node | None]]:
+    """Stretches of a chain that are wanted no more, each with the wanted snapshots around it."""
+    gaps: list[tuple[_Node | None, list[_Node], _Node | None]] = []
+    before: _Node | None = None
+    for is_wanted, group in groupby(nodes, key=lambda node: node.snapshot in wanted):
+        members = list(group)
+        if is_wanted:
+            if gaps and gaps[-1][2] is None:
+                gaps[-1] = (*gaps[-1][:2], members[0])
+            before = members[-1]
+        else:
+            gaps.append((before, members, None))
+    return gaps
+
+
+def _open(path: Path | None) -> sqlite3.Connection:
+    """The file, made anew when it is damaged or of another version: it is a cache."""
+    if path is not None:
+        with contextlib.suppress(sqlite3.DatabaseError):
+            return _prepare(path)
+        for name in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal"))):
+            name.unlink(missing_ok=True)
+    return _prepare(path)
+
+
+def _prepare(path: Path | None) -> sqlite3.Connection:
+    db = sqlite3.connect(path or "", isolation_level=None, timeout=_WAIT_SECONDS, check_same_thread=False)
+    try:
+        _ensure_schema(db)
+        for statement in _TEMPORARY:
+            db.execute(statement)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _ensure_schema(db: sqlite3.Connection) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version not in (0, _SCHEMA_VERSION):
+        raise sqlite3.DatabaseError(f"version {version} is not known")
+    if version == 0:
+        for statement in _SCHEMA:
+            db.execute(statement)
+        db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+    db.execute("COMMIT")

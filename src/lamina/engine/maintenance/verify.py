@@ -21,11 +21,19 @@ from lamina.engine.format import (
     MAP_FOLDER,
     Location,
     PackId,
+    UnknownVersionError,
     data_pack_key,
     parse_pack_key,
 )
 from lamina.engine.maintenance.pack_check import check_pack
-from lamina.engine.manifest import DELETED, REVOKED, Manifest, mark_key
+from lamina.engine.manifest import (
+    DELETED,
+    REVOKED,
+    Manifest,
+    SnapshotFolder,
+    first_body_key,
+    mark_key,
+)
 from lamina.engine.objects.store import ObjectMissingError
 from lamina.engine.packs.reader import Wanted
 from lamina.engine.repository import KEYS, Repository, SnapshotNotFoundError
@@ -187,7 +195,7 @@ class _Check:
         for wanted in [snapshot_id] if snapshot_id is not None else repository.list_snapshots():
             try:
                 yield repository.read_manifest(wanted)
-            except Corruption as damage:
+            except (Corruption, UnknownVersionError) as damage:
                 self._note(str(damage))
             except SnapshotNotFoundError:
                 if snapshot_id is not None:
@@ -272,26 +280,46 @@ class _Check:
     def check_small_objects(self) -> None:
         """Open what else is in the store: key slots as far as they are readable, sessions, lists, markers."""
         repository = self._repository
-        for info in repository.store.list(KEYS):
-            self._attempt(partial(self._read_slot, info.key))
+        slots = [info.key for info in repository.store.list(KEYS)]
+        if not slots:
+            self._note(f"no object below {KEYS!r} is left: once this program ends, nobody can open the repository")
+        for key in slots:
+            self._attempt(partial(self._read_slot, key))
         self._attempt(partial(list_condemned, repository.store, repository.cipher))
-        for session in list_sessions(repository.store, repository.cipher):
-            if session.record is None:
-                self._note(f"object 'sessions/{session.session_id}' is damaged")
+        self._attempt(self._read_sessions)
         for folder in repository.list_folders():
-            marks = [DELETED] * folder.is_deleted + [REVOKED] * folder.is_revoked
-            for key in (mark_key(folder.snapshot_id, mark) for mark in marks):
-                self._attempt(partial(self._read_mark, key))
-            for key in folder.bodies:
-                self._attempt(partial(repository.read_body, key))
+            self._read_folder(folder)
 
     def _attempt(self, look: Callable[[], object]) -> None:
         try:
             look()
-        except Corruption as damage:
+        except (Corruption, UnknownVersionError) as damage:
             self._note(str(damage))
         except ObjectMissingError:
             return  # it went since it was listed
+
+    def _read_sessions(self) -> None:
+        for session in list_sessions(self._repository.store, self._repository.cipher):
+            if session.record is None:
+                self._note(f"object 'sessions/{session.session_id}' is damaged")
+
+    def _read_folder(self, folder: SnapshotFolder) -> None:
+        marks = [DELETED] * folder.is_deleted + [REVOKED] * folder.is_revoked
+        for key in (mark_key(folder.snapshot_id, mark) for mark in marks):
+            self._attempt(partial(self._read_mark, key))
+        for key in folder.bodies:
+            self._attempt(partial(self._repository.read_body, key))
+        if folder.is_revoked:
+            self._attempt(partial(self._read_revocation, first_body_key(folder.snapshot_id)))
+
+    def _read_revocation(self, key: str) -> None:
+        try:
+            found = self._repository.read_body(key)
+        except ObjectMissingError:  # its marker was written after it, and a sweep removes neither
+            self._note(f"object {key!r} is missing: the capture that it revoked could seem to commit")
+            return
+        if found is not None:
+            self._note(f"object {key!r} is a manifest where a revocation should be")
 
     def _read_slot(self, key: str) -> None:
         read_head(self._repository.store.get(key), key)

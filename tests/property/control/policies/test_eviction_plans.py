@@ -19,7 +19,9 @@ def histories(draw):
         st.lists(st.tuples(st.sampled_from(SnapshotKind), st.integers(0, 30), st.booleans()), max_size=40)
     )
     return [
-        Candidate(id=SnapshotId(f"s-{at:03}"), kind=kind, created_at=START + timedelta(hours=age), is_held=is_held)
+        Candidate(
+            id=SnapshotId(f"s-{at:03}"), kind=kind, created_at=START + timedelta(hours=age), is_held=is_held
+        )
         for at, (kind, age, is_held) in enumerate(rows)
     ]
 
@@ -31,9 +33,7 @@ def by_age(snapshots):
 @given(histories(), st.integers(0, 45))
 def test_only_automatic_snapshots_that_may_go_are_named(snapshots, maximum):
     named = set(plan_eviction(snapshots, maximum).evict)
-    assert named <= {
-        each.id for each in snapshots if each.kind is SnapshotKind.AUTO and not each.is_held
-    }
+    assert named <= {each.id for each in snapshots if each.kind is SnapshotKind.AUTO and not each.is_held}
 
 
 @given(histories(), st.integers(0, 45))

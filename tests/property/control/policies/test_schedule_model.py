@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -107,9 +108,7 @@ def test_any_timetable_agrees_with_the_model_from_any_instant_on(name, timetable
 
 @given(places, timetables, st.data())
 def test_the_days_when_clocks_are_moved_agree_with_the_model(name, timetable, data):
-    moves = [
-        now for (wall, now), (later, then) in zip(walk(name), walk(name)[1:]) if then - now != later - wall
-    ]
+    moves = [now for (wall, now), (later, then) in pairwise(walk(name)) if then - now != later - wall]
     if not moves:
         return
     after = data.draw(st.sampled_from(moves)) + timedelta(minutes=data.draw(st.integers(-300, 300)))
@@ -125,12 +124,16 @@ class Life:
     def __init__(self, timetable, zone, now):
         self.timetable, self.zone = timetable, zone
         self.ran = []
-        self.cursor = Cursor(next_run_at=find_next_point(timetable, zone, now), planned_at=now, settled_until=None)
+        self.cursor = Cursor(
+            next_run_at=find_next_point(timetable, zone, now), planned_at=now, settled_until=None
+        )
 
     def look(self, now):
         plan = plan_points(self.timetable, self.zone, self.cursor, now)
         assert plan.next_run_at > now
-        assert [*plan.missed, *([plan.run] if plan.run else [])] == sorted({*plan.missed, *filter(None, [plan.run])})
+        assert [*plan.missed, *([plan.run] if plan.run else [])] == sorted(
+            {*plan.missed, *filter(None, [plan.run])}
+        )
         for point in plan.missed:
             assert now - KEEP_RUNS < point <= now
         if plan.run is not None:

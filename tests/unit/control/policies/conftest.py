@@ -67,7 +67,9 @@ class Policies:
 
     def reasons(self, disk_id):
         with self.site.installation.database.reading() as session:
-            rows = session.scalars(select(RunRecord).where(RunRecord.disk_id == disk_id).order_by(RunRecord.point))
+            rows = session.scalars(
+                select(RunRecord).where(RunRecord.disk_id == disk_id).order_by(RunRecord.point)
+            )
             return [row.reason for row in rows]
 
     def automatic(self, disk_id):

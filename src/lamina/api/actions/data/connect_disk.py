@@ -8,6 +8,11 @@ from lamina.api.spec import Kind, action
 from lamina.control.disks.connect import connect
 from lamina.control.disks.errors import DiskConnectedError, DiskNotFoundError, DiskStateError
 from lamina.control.disks.queries import get_disk
+from lamina.control.instances.errors import (
+    InstanceArrearsError,
+    InstanceSecurityLockError,
+    InstanceStateError,
+)
 from lamina.control.scope import Scope
 from lamina.ids import ConnectionId, DiskId
 
@@ -39,10 +44,17 @@ class ConnectDiskAnswer:
 @action(
     kind=Kind.WRITES,
     resource="disk_id",
-    raises=(DiskNotFoundError, DiskStateError, DiskConnectedError),
+    raises=(
+        DiskNotFoundError,
+        InstanceSecurityLockError,
+        InstanceArrearsError,
+        InstanceStateError,
+        DiskStateError,
+        DiskConnectedError,
+    ),
 )
 def connect_disk(_call: Call, scope: Scope, request: ConnectDiskRequest) -> ConnectDiskAnswer:
-    """Open a disk that is not attached, for reading and writing its bytes; one connection per disk."""
+    """Open a disk that no running instance has, for reading and writing its bytes; one connection per disk."""
     connection = connect(scope, request.disk_id)
     return ConnectDiskAnswer(
         connection_id=connection.id,

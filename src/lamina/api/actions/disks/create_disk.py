@@ -14,6 +14,8 @@ from lamina.control.disks.create import NewDisk
 from lamina.control.disks.create import create_disk as create
 from lamina.control.disks.errors import DiskCategoryError, DiskSizeError
 from lamina.control.idempotency.errors import TokenReusedError
+from lamina.control.instances.errors import InstanceNotFoundError
+from lamina.control.instances.queries import get_instance
 from lamina.control.regions.errors import RegionNotFoundError, ZoneNotFoundError
 from lamina.control.scope import Scope
 from lamina.control.snapshots.errors import (
@@ -22,7 +24,7 @@ from lamina.control.snapshots.errors import (
     SnapshotNotReadyError,
 )
 from lamina.control.tags.errors import TagKeyError, TagQuotaError, TagValueError
-from lamina.ids import DiskId, RegionId, SnapshotId, ZoneId
+from lamina.ids import DiskId, InstanceId, RegionId, SnapshotId, ZoneId
 
 _MAX_SIZE_GIB: Final = 65_536
 _BAD_SIZE: Final = Code(400, "InvalidDataDiskSize.ValueNotSupported")
@@ -30,7 +32,7 @@ _BAD_CATEGORY: Final = Code(400, "InvalidDataDiskCategory.ValueNotSupported")
 _NO_ENCRYPTION: Final = Code(400, "InvalidParameter.EncryptedNotSupported")
 _KEY_WITHOUT_ENCRYPTION: Final = Code(400, "InvalidParameter.EncryptedIllegal")
 _TWO_PLACES: Final = Code(403, "InvalidParam.ZoneIdAndInstanceId.Conflict")
-_NO_INSTANCE: Final = Code(404, "InvalidInstanceId.NotFound")
+_PAID_BY_USE: Final = Code(403, "InvalidInstanceChargeType.ValueNotSupported")
 _NO_GROUP: Final = Code(404, "InvalidResourceGroup.NotFound")
 _WRONG_LEVEL: Final = Code(400, "InvalidPerformanceLevel.ValueNotSupported")
 _NO_MULTI_ATTACH: Final = Code(403, "OperationDenied.ZoneNotSupportMultiAttachDisk")
@@ -45,7 +47,7 @@ class CreateDiskRequest:
 
     region_id: RegionId
     zone_id: ZoneId | None = None
-    instance_id: str | None = None
+    instance_id: InstanceId | None = None
     disk_category: str = param(
         default=DiskCategory.CLOUD.value,
         choices=tuple(category.value for category in DiskCategory),
@@ -95,6 +97,7 @@ class CreateDiskAnswer:
     raises=(
         RegionNotFoundError,
         ZoneNotFoundError,
+        InstanceNotFoundError,
         SnapshotNotFoundError,
         SnapshotNotReadyError,
         SnapshotDataMissingError,
@@ -109,7 +112,7 @@ class CreateDiskAnswer:
         INVALID_PARAMETER,
         SUSPENDED,
         _TWO_PLACES,
-        _NO_INSTANCE,
+        _PAID_BY_USE,
         _KEY_WITHOUT_ENCRYPTION,
         _NO_ENCRYPTION,
         _WRONG_LEVEL,
@@ -166,7 +169,6 @@ class CreateDiskAnswer:
         "disks are not attached to instances when they are made": (
             "InvalidInstance.NotFoundSystemDisk",
             "InstanceDiskCategoryLimitExceed",
-            "InvalidInstanceChargeType.ValueNotSupported",
             "InvalidStatus.Upgrading",
             "InvalidParameter.MultiAttachAndInstanceIdConflict",
         ),
@@ -197,7 +199,7 @@ class CreateDiskAnswer:
 )
 def create_disk(call: Call, scope: Scope, request: CreateDiskRequest) -> CreateDiskAnswer:
     """Create a disk, empty or from a snapshot; it is `Available` once its bytes are made."""
-    zone_id = _choose_zone(request)
+    zone_id = _choose_zone(scope, request)
     _refuse_what_is_not_offered(request)
     if request.snapshot_id is not None:
         call.require_snapshot_service()
@@ -222,11 +224,14 @@ def create_disk(call: Call, scope: Scope, request: CreateDiskRequest) -> CreateD
     return CreateDiskAnswer(disk_id=disk.id)
 
 
-def _choose_zone(request: CreateDiskRequest) -> ZoneId:
+def _choose_zone(scope: Scope, request: CreateDiskRequest) -> ZoneId:
     if request.zone_id is not None and request.instance_id is not None:
         raise ApiError(_TWO_PLACES, "ZoneId and InstanceId exclude each other; give ZoneId")
     if request.instance_id is not None:
-        raise ApiError(_NO_INSTANCE, f"there is no instance {request.instance_id}")
+        get_instance(scope, request.instance_id)
+        raise ApiError(
+            _PAID_BY_USE, "InstanceId is for instances paid in advance; give ZoneId, and attach the disk"
+        )
     if request.zone_id is None:
         raise ApiError(MISSING_PARAMETER, "The parameter ZoneId is mandatory for this action and is missing")
     return request.zone_id

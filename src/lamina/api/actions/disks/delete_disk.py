@@ -7,7 +7,13 @@ from lamina.api.call import Call
 from lamina.api.codes import Code
 from lamina.api.spec import Kind, action
 from lamina.control.disks.delete import delete_disk as delete
-from lamina.control.disks.errors import DiskConnectedError, DiskNotFoundError, DiskStateError
+from lamina.control.disks.errors import (
+    DiskAttachedError,
+    DiskConnectedError,
+    DiskNotFoundError,
+    DiskStateError,
+    SystemDiskKeptError,
+)
 from lamina.control.scope import Scope
 from lamina.control.snapshots.errors import SnapshotInProgressError
 from lamina.ids import DiskId
@@ -27,7 +33,7 @@ class DeleteDiskAnswer:
 
 @action(
     kind=Kind.WRITES,
-    raises=(DiskStateError,),
+    raises=(DiskStateError, DiskAttachedError, SystemDiskKeptError),
     errors={
         SnapshotInProgressError: Code(403, "DiskCreatingSnapshot"),
         DiskConnectedError: Code(403, "DiskStillAttached"),
@@ -42,7 +48,6 @@ class DeleteDiskAnswer:
             "DiskNotPortable",
             "DiskTypeViolation",
             "IncorrectDiskStatus.Initializing",
-            "InvalidDiskStatus.DeleteProtection",
         ),
         "nothing is kept to chosen accounts": ("UserNotInTheWhiteList",),
     },

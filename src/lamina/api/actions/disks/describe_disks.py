@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lamina.api.call import Call
-from lamina.api.codes import INVALID_PARAMETER, ApiError, Code
+from lamina.api.codes import Code
 from lamina.api.paging import INVALID_TOKEN, MAX_PAGE_NUMBER
 from lamina.api.schema import param
 from lamina.api.shapes.disk import DiskShape, show_disk
@@ -14,28 +14,24 @@ from lamina.api.spec import Kind, action
 from lamina.control.disks.categories import DiskCategory, PerformanceLevel
 from lamina.control.disks.queries import DiskFilter, DiskView, list_disks
 from lamina.control.disks.states import DiskRole, DiskState
+from lamina.control.instances.locks import is_in_arrears
+from lamina.control.instances.states import LockReason
 from lamina.control.paging import Page
 from lamina.control.regions.errors import RegionNotFoundError, ZoneNotFoundError
 from lamina.control.regions.queries import get_zone
 from lamina.control.scope import Scope
-from lamina.ids import DiskId, PolicyId, RegionId, SnapshotId, ZoneId
+from lamina.ids import DiskId, InstanceId, PolicyId, RegionId, SnapshotId, ZoneId
 
 _MAX_RESULTS: Final = 500
 _BAD_IDS: Final = Code(403, "InvalidDiskIds.Malformed")
 _NO_REGION: Final = Code(400, "MissingParamter.RegionId")
 # What every disk has until Lamina offers more; a filter for anything else matches nothing.
 _SAME_FOR_ALL: Final = {
-    "portable": True,
-    "delete_with_instance": False,
-    "delete_auto_snapshot": True,
-    "enable_auto_snapshot": True,
     "enable_shared": False,
     "encrypted": False,
     "multi_attach": "Disabled",
     "disk_charge_type": "PostPaid",
-    "instance_id": None,
     "kms_key_id": None,
-    "lock_reason": None,
     "resource_group_id": None,
 }
 
@@ -67,7 +63,7 @@ class DescribeDisksRequest:
     )
     zone_id: ZoneId | None = None
     snapshot_id: SnapshotId | None = None
-    instance_id: str | None = None
+    instance_id: InstanceId | None = None
     auto_snapshot_policy_id: PolicyId | None = None
     delete_auto_snapshot: bool | None = None
     delete_with_instance: bool | None = None
@@ -141,7 +137,7 @@ def describe_disks(call: Call, scope: Scope, request: DescribeDisksRequest) -> D
         get_zone(scope.session, scope.region_id, request.zone_id)
     filters = _read_filter(request)
     page: Page[DiskView] = Page(items=(), total_count=0, next_key=None)
-    if all(getattr(request, name) in (None, value) for name, value in _SAME_FOR_ALL.items()):
+    if _can_match(scope, request):
         page = list_disks(scope, filters, wanted)
     facts = pager.describe(request, wanted, page)
     return DescribeDisksAnswer(
@@ -153,11 +149,19 @@ def describe_disks(call: Call, scope: Scope, request: DescribeDisksRequest) -> D
     )
 
 
+def _can_match(scope: Scope, request: DescribeDisksRequest) -> bool:
+    reason = request.lock_reason
+    is_possible = reason in (None, LockReason.SECURITY.value) or (
+        reason == LockReason.FINANCIAL.value and is_in_arrears(scope.session, scope.account_id)
+    )
+    return is_possible and all(
+        getattr(request, name) in (None, value) for name, value in _SAME_FOR_ALL.items()
+    )
+
+
 def _read_filter(request: DescribeDisksRequest) -> DiskFilter:
-    if request.performance_level is not None:
-        # A filter that is silently left out would answer disks that were not asked for.
-        raise ApiError(INVALID_PARAMETER, "PerformanceLevel is not offered as a filter; filter by Category")
     window = read_creation_window(request.filter)
+    level = request.performance_level
     return DiskFilter(
         disk_ids=request.disk_ids,
         name=request.disk_name,
@@ -166,6 +170,13 @@ def _read_filter(request: DescribeDisksRequest) -> DiskFilter:
         role=DiskRole(request.disk_type) if request.disk_type not in (None, "all") else None,
         zone_id=request.zone_id,
         source_snapshot_id=request.snapshot_id,
+        instance_id=request.instance_id,
+        performance_level=PerformanceLevel(level) if level is not None else None,
+        is_portable=request.portable,
+        is_security_locked=True if request.lock_reason == LockReason.SECURITY.value else None,
+        delete_with_instance=request.delete_with_instance,
+        delete_auto_snapshot=request.delete_auto_snapshot,
+        enable_auto_snapshot=request.enable_auto_snapshot,
         policy_id=request.auto_snapshot_policy_id,
         has_policy=request.enable_automated_snapshot_policy,
         tags={tag.key: tag.value for tag in request.tag},

@@ -13,6 +13,11 @@ from lamina.control.disks.errors import (
     SnapshotMismatchError,
 )
 from lamina.control.disks.reset import reset_disk as reset
+from lamina.control.instances.errors import (
+    InstanceArrearsError,
+    InstanceSecurityLockError,
+    InstanceStateError,
+)
 from lamina.control.scope import Scope
 from lamina.control.snapshots.errors import (
     SnapshotDataMissingError,
@@ -42,6 +47,9 @@ class ResetDiskAnswer:
     raises=(
         DiskNotFoundError,
         SnapshotNotFoundError,
+        InstanceSecurityLockError,
+        InstanceArrearsError,
+        InstanceStateError,
         DiskConnectedError,
         DiskResetInProgressError,
         DiskStateError,
@@ -55,12 +63,7 @@ class ResetDiskAnswer:
     not_offered={
         "disks without snapshots have none that could be named here": ("DiskCategory.OperationNotSupported",),
         "the region is checked for every action alike": ("InvalidRegionId.MalFormed",),
-        "disks are not attached to instances yet": (
-            "IncorrectInstanceStatus",
-            "InstanceExpiredOrInArrears",
-            "InstanceLockedForSecurity",
-            "InvalidInstanceId.NotFound",
-        ),
+        "a disk is named by its own id": ("InvalidInstanceId.NotFound",),
         "the service is never inactive for an account": ("InvalidAccountStatus.SnapshotServiceUnavailable",),
         "encryption with keys of the account is not there yet": (
             "InvalidParameter.KMSKeyId.CMKNotEnabled",

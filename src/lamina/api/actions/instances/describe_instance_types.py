@@ -65,7 +65,9 @@ def describe_instance_types(
     disks = scope.limits.data_disks_per_instance + 1
     return DescribeInstanceTypesAnswer(
         instance_types=tuple(
-            _show(each, disks) for each in list_machine_types() if _is_named(each, request) and _fits(each, request)
+            _show(each, disks)
+            for each in list_machine_types()
+            if _is_named(each, request) and _fits(each, request)
         )
     )
 

@@ -29,6 +29,7 @@ from lamina.control.policies.create import NewPolicy, create_policy
 from lamina.control.policies.errors import PolicyQuotaError, TargetRegionError
 from lamina.control.policies.schedule import Timetable
 from lamina.control.scope import Scope
+from lamina.control.snapshots.errors import CopyNotOfferedError
 from lamina.control.tags.errors import TagKeyError, TagQuotaError, TagValueError
 from lamina.ids import PolicyId, RegionId
 
@@ -81,7 +82,8 @@ class CreateAutoSnapshotPolicyAnswer:
 @action(
     kind=Kind.WRITES,
     raises=(PolicyQuotaError, TargetRegionError, TagKeyError, TagValueError, TagQuotaError),
-    answers=(SUSPENDED, BAD_POLICY, NO_COPIES, _NO_GROUP, _NO_KEY, _KEY_WITHOUT_ENCRYPTION, DUPLICATE_TAG),
+    answers=(SUSPENDED, BAD_POLICY, _NO_GROUP, _NO_KEY, _KEY_WITHOUT_ENCRYPTION, DUPLICATE_TAG),
+    errors={CopyNotOfferedError: NO_COPIES},
     not_offered={
         "a policy is made without disks": ("DiskCategory.OperationNotSupported",),
         "the service is never inactive for an account": ("InvalidAccountStatus.SnapshotServiceUnavailable",),

@@ -27,6 +27,7 @@ from lamina.api.spec import Kind, action
 from lamina.control.policies.errors import PolicyNotFoundError, TargetRegionError
 from lamina.control.policies.modify import PolicyChanges, modify_policy
 from lamina.control.scope import Scope
+from lamina.control.snapshots.errors import CopyNotOfferedError
 from lamina.ids import PolicyId, RegionId
 
 _NOT_BY_TAG: Final = Code(403, "InvalidOperation.PolicyTypeUnsupported")
@@ -72,7 +73,8 @@ class ModifyAutoSnapshotPolicyExAnswer:
 @action(
     kind=Kind.WRITES,
     raises=(PolicyNotFoundError, TargetRegionError),
-    answers=(BAD_POLICY, NO_COPIES, _NOT_BY_TAG, _NO_KEY),
+    answers=(BAD_POLICY, _NOT_BY_TAG, _NO_KEY),
+    errors={CopyNotOfferedError: NO_COPIES},
     resource="auto_snapshot_policy_id",
     not_offered={
         "copies with keys of the account are not there yet": (

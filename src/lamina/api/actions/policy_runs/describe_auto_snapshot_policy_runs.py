@@ -42,6 +42,7 @@ class RunShape:
     outcome: str
     reason: str
     snapshot_id: SnapshotId | None
+    copied_snapshot_id: SnapshotId | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,4 +79,5 @@ def _show(run: RunRecord) -> RunShape:
         outcome=run.outcome.value,
         reason=run.reason or "",
         snapshot_id=run.snapshot_id,
+        copied_snapshot_id=run.copy_id,
     )

@@ -8,6 +8,7 @@ from lamina.api.codes import Code
 from lamina.api.schema import param
 from lamina.api.spec import Kind, action
 from lamina.control.disks.categories import DiskCategory
+from lamina.control.instances.machine_types import list_machine_types
 from lamina.control.regions.errors import RegionNotFoundError
 from lamina.control.regions.queries import list_zones
 from lamina.control.scope import Scope
@@ -47,10 +48,8 @@ class ResourcesShape:
     data_disk_categories: tuple[str, ...] = param(wire="DataDiskCategories/supportedDataDiskCategory")
     system_disk_categories: tuple[str, ...] = param(wire="SystemDiskCategories/supportedSystemDiskCategory")
     network_types: tuple[str, ...] = param(default=(), wire="NetworkTypes/supportedNetworkCategory")
-    instance_types: tuple[str, ...] = param(default=(), wire="InstanceTypes/supportedInstanceType")
-    instance_type_families: tuple[str, ...] = param(
-        default=(), wire="InstanceTypeFamilies/supportedInstanceTypeFamily"
-    )
+    instance_types: tuple[str, ...] = param(wire="InstanceTypes/supportedInstanceType")
+    instance_type_families: tuple[str, ...] = param(wire="InstanceTypeFamilies/supportedInstanceTypeFamily")
     instance_generations: tuple[str, ...] = param(
         default=(), wire="InstanceGenerations/supportedInstanceGeneration"
     )
@@ -65,10 +64,10 @@ class ZoneShape:
     zone_type: str = "AvailabilityZone"
     available_disk_categories: tuple[str, ...] = param(wire="AvailableDiskCategories/DiskCategories")
     available_resource_creation: tuple[str, ...] = param(
-        default=("Disk",), wire="AvailableResourceCreation/ResourceTypes"
+        default=("Instance", "Disk"), wire="AvailableResourceCreation/ResourceTypes"
     )
     available_resources: tuple[ResourcesShape, ...] = param(wire="AvailableResources/ResourcesInfo")
-    available_instance_types: tuple[str, ...] = param(default=(), wire="AvailableInstanceTypes/InstanceTypes")
+    available_instance_types: tuple[str, ...] = param(wire="AvailableInstanceTypes/InstanceTypes")
     available_volume_categories: tuple[str, ...] = param(
         default=(), wire="AvailableVolumeCategories/VolumeCategories"
     )
@@ -93,13 +92,21 @@ class DescribeZonesAnswer:
 )
 def describe_zones(_call: Call, scope: Scope, request: DescribeZonesRequest) -> DescribeZonesAnswer:
     """List the zones of a region and what can be made there."""
-    resources = ResourcesShape(data_disk_categories=_CATEGORIES, system_disk_categories=_CATEGORIES)
+    types = tuple(each.id for each in list_machine_types())
+    families = tuple(sorted({each.family for each in list_machine_types()}))
+    resources = ResourcesShape(
+        data_disk_categories=_CATEGORIES,
+        system_disk_categories=_CATEGORIES,
+        instance_types=types,
+        instance_type_families=families,
+    )
     return DescribeZonesAnswer(
         zones=tuple(
             ZoneShape(
                 zone_id=zone.id,
                 local_name=zone.local_name,
                 available_disk_categories=_CATEGORIES,
+                available_instance_types=types,
                 available_resources=(resources,),
             )
             for zone in list_zones(scope.session, request.region_id)

@@ -11,11 +11,13 @@ from lamina.api.shapes.tags import DUPLICATE_TAG, MAX_TAGS, Tag, read_tags
 from lamina.api.spec import Kind, action
 from lamina.control.disks.errors import (
     DiskCategoryError,
+    DiskNeverUsedError,
     DiskNotFoundError,
     DiskStateError,
     NeverAttachedError,
 )
 from lamina.control.idempotency.errors import TokenReusedError
+from lamina.control.instances.errors import InstanceSecurityLockError, InstanceStateError
 from lamina.control.scope import Scope
 from lamina.control.snapshots.create import NewSnapshot
 from lamina.control.snapshots.create import create_snapshot as create
@@ -77,6 +79,8 @@ class CreateSnapshotAnswer:
         DiskCategoryError,
         DiskStateError,
         NeverAttachedError,
+        DiskNeverUsedError,
+        InstanceSecurityLockError,
         SnapshotInProgressError,
         SnapshotQuotaError,
         TagKeyError,
@@ -84,15 +88,15 @@ class CreateSnapshotAnswer:
         TagQuotaError,
     ),
     answers=(SUSPENDED, _BOTH, _NO_LOCATION, _NO_GROUP, DUPLICATE_TAG),
-    errors={TokenReusedError: Code(403, "IdempotentParameterMismatch")},
+    errors={
+        TokenReusedError: Code(403, "IdempotentParameterMismatch"),
+        InstanceStateError: Code(400, "IncorrectInstanceStatus"),
+    },
     resource="disk_id",
     not_offered={
         "a snapshot that fails later has the status failed": ("CreateSnapshot.Failed",),
-        "disks are not attached to instances yet": (
+        "instances do not hibernate, and one that a disk belongs to is there": (
             "HibernationConfigured.InstanceOperationForbidden",
-            "IncorrectDiskStatus.NeverUsed",
-            "IncorrectInstanceStatus",
-            "InstanceLockedForSecurity",
             "InvalidInstanceId.NotFound",
         ),
         "encryption with keys of the account is not there yet": (

@@ -8,9 +8,12 @@ from lamina.api.spec import Kind, action
 from lamina.control.scope import Scope
 from lamina.control.snapshots.delete import delete_snapshot as delete
 from lamina.control.snapshots.errors import (
+    SnapshotArchivingError,
+    SnapshotBeingCopiedError,
     SnapshotBusyError,
     SnapshotHeldByDiskError,
     SnapshotHeldByImageError,
+    SnapshotLockedError,
     SnapshotNotFoundError,
 )
 from lamina.ids import SnapshotId
@@ -31,18 +34,23 @@ class DeleteSnapshotAnswer:
 
 @action(
     kind=Kind.WRITES,
-    raises=(SnapshotHeldByImageError, SnapshotHeldByDiskError, SnapshotBusyError),
+    raises=(
+        SnapshotHeldByImageError,
+        SnapshotLockedError,
+        SnapshotHeldByDiskError,
+        SnapshotBusyError,
+        SnapshotBeingCopiedError,
+        SnapshotArchivingError,
+    ),
     resource="snapshot_id",
     not_offered={
         "deleting what is not there is no error, so that the call can be repeated": (
             "InvalidSnapshotId.NotFound",
         ),
         "deleting a snapshot that is being created cancels it": ("IncorrectDiskStatus.CreatingSnapshot",),
-        "snapshots cannot be locked, shared, copied or managed by other products yet": (
+        "snapshots are neither shared nor managed by other products": (
             "InvalidOperation.DeleteSharedSnapshotUnsupported",
-            "InvalidOperation.RelatedSnapshotNotFinished",
             "InvalidOperation.ResourceManagedByCloudProduct",
-            "InvalidOperation.SnapshotIsLocked",
         ),
     },
 )

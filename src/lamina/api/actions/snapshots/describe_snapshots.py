@@ -18,9 +18,14 @@ from lamina.control.scope import Scope
 from lamina.control.snapshots.chain import find_disk_of_chain
 from lamina.control.snapshots.queries import SnapshotFilter, SnapshotView, list_snapshots
 from lamina.control.snapshots.states import SnapshotCategory, SnapshotKind, SnapshotState, SnapshotUsage
-from lamina.ids import DiskId, RegionId, SnapshotId
+from lamina.ids import DiskId, InstanceId, RegionId, SnapshotId
 
 _BAD_IDS: Final = Code(403, "InvalidSnapshotIds.Malformed")
+_CATEGORIES: Final = {
+    "standard": (SnapshotCategory.STANDARD, SnapshotCategory.ARCHIVING),
+    "flash": (),
+    "archive": (SnapshotCategory.ARCHIVE,),
+}
 _UNKNOWN_LINK: Final = Code(404, "InvalidSnapshotLinkId.NotFound")
 
 
@@ -33,7 +38,7 @@ class DescribeSnapshotsRequest:
         default=None, form="json", at_most=100, malformed=_BAD_IDS
     )
     disk_id: DiskId | None = None
-    instance_id: str | None = None
+    instance_id: InstanceId | None = None
     snapshot_link_id: str | None = None
     snapshot_name: str | None = None
     status: str | None = param(
@@ -126,7 +131,8 @@ def _read_filter(request: DescribeSnapshotsRequest) -> SnapshotFilter | None:
         name=request.snapshot_name,
         state=SnapshotState(request.status) if request.status not in (None, "all") else None,
         kind=SnapshotKind(request.snapshot_type) if request.snapshot_type not in (None, "all") else None,
-        category=SnapshotCategory(request.category) if request.category else None,
+        categories=_CATEGORIES[request.category] if request.category else None,
+        instance_id=request.instance_id,
         usage=SnapshotUsage(request.usage) if request.usage else None,
         disk_role=DiskRole(request.source_disk_type) if request.source_disk_type else None,
         tags={tag.key: tag.value for tag in request.tag},
@@ -136,10 +142,4 @@ def _read_filter(request: DescribeSnapshotsRequest) -> SnapshotFilter | None:
 
 
 def _asks_for_what_no_snapshot_has(request: DescribeSnapshotsRequest) -> bool:
-    return bool(
-        request.instance_id
-        or request.kms_key_id
-        or request.resource_group_id
-        or request.encrypted
-        or request.category not in (None, *(category.value for category in SnapshotCategory))
-    )
+    return bool(request.kms_key_id or request.resource_group_id or request.encrypted)

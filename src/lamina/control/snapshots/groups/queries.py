@@ -55,7 +55,6 @@ def get_group(scope: Scope, group_id: SnapshotGroupId) -> GroupRecord:
             GroupRecord.account_id == scope.account_id,
             GroupRecord.region_id == scope.region_id,
         )
-        .with_for_update()
     ).one_or_none()
     if group is None:
         raise GroupNotFoundError(group_id)

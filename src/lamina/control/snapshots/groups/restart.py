@@ -15,7 +15,10 @@ _LOGGER: Final = get_logger(__name__)
 
 
 def restart_groups(plant: Installation) -> None:
-    """Settle every unfinished group whose task is gone by what became of its members; runs behind `restart_snapshots`."""
+    """Settle every unfinished group whose task is gone by what became of its members.
+
+    The members are settled by `restart_snapshots`, which runs before.
+    """
     with plant.database.reading() as session:
         unfinished = session.scalars(
             select(GroupRecord).where(GroupRecord.state == GroupState.PROGRESSING)
@@ -24,7 +27,11 @@ def restart_groups(plant: Installation) -> None:
     for group_id in stranded:
         with plant.database.transaction() as session:
             group = session.get(GroupRecord, group_id)
-            if group is None or group.state is not GroupState.PROGRESSING or is_active(session, group.task_id):
+            if (
+                group is None
+                or group.state is not GroupState.PROGRESSING
+                or is_active(session, group.task_id)
+            ):
                 continue
             states = set(
                 session.scalars(select(SnapshotRecord.state).where(SnapshotRecord.group_id == group_id))

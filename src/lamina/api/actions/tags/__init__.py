@@ -1,0 +1,1 @@
+"""Tags, and the groups of resources that go with them."""

@@ -1,0 +1,111 @@
+"""DescribeTaskAttribute."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from lamina.api.call import Call
+from lamina.api.codes import Code
+from lamina.api.schema import param
+from lamina.api.shapes.task import show_minute, show_support
+from lamina.api.spec import Kind, action
+from lamina.control.regions.errors import RegionNotFoundError
+from lamina.control.scope import Scope
+from lamina.control.shown_tasks.errors import TaskNotFoundError
+from lamina.control.shown_tasks.queries import TaskView, get_task
+from lamina.control.shown_tasks.states import TaskStatus
+from lamina.ids import RegionId, TaskId
+from lamina.tasks.outcome import FailureKind
+
+_OPERATIONS: Final = {
+    TaskStatus.PROCESSING: "Processing",
+    TaskStatus.FINISHED: "Success",
+    TaskStatus.FAILED: "Failed",
+}
+# What a fault says is for the operator, who finds it in the log under the task's id.
+_FOR_CALLERS: Final = (FailureKind.REFUSAL, FailureKind.CORRUPTION, FailureKind.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribeTaskAttributeRequest:
+    """Parameters."""
+
+    region_id: RegionId
+    task_id: TaskId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelatedItemShape:
+    """What an operation works on."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationProgressShape:
+    """How an operation of the task stands; a task has one operation."""
+
+    operation_status: str
+    error_code: str
+    error_msg: str
+    related_item_set: tuple[RelatedItemShape, ...] = param(wire="RelatedItemSet/RelatedItem")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribeTaskAttributeAnswer:
+    """One task in detail."""
+
+    task_id: TaskId
+    region_id: RegionId
+    task_action: str
+    task_status: str
+    task_process: str
+    support_cancel: str
+    total_count: int
+    success_count: int
+    failed_count: int
+    creation_time: str
+    finished_time: str
+    operation_progress_set: tuple[OperationProgressShape, ...] = param(
+        wire="OperationProgressSet/OperationProgress"
+    )
+
+
+@action(
+    kind=Kind.READS,
+    raises=(TaskNotFoundError,),
+    errors={RegionNotFoundError: Code(400, "InvalidRegionId.NotFound")},
+    resource="task_id",
+)
+def describe_task_attribute(
+    _call: Call, scope: Scope, request: DescribeTaskAttributeRequest
+) -> DescribeTaskAttributeAnswer:
+    """Tell how far a task has come, and why it failed if it did."""
+    view = get_task(scope, request.task_id)
+    return DescribeTaskAttributeAnswer(
+        task_id=view.shown.task_id,
+        region_id=view.shown.region_id,
+        task_action=view.shown.action.value,
+        task_status=view.status.value,
+        task_process=f"{view.progress_percent}%",
+        support_cancel=show_support(view),
+        total_count=1,
+        success_count=int(view.status is TaskStatus.FINISHED),
+        failed_count=int(view.status is TaskStatus.FAILED),
+        creation_time=show_minute(view.shown.created_at),
+        finished_time=show_minute(view.finished_at),
+        operation_progress_set=(_show_operation(view),),
+    )
+
+
+def _show_operation(view: TaskView) -> OperationProgressShape:
+    failure = view.failure
+    message = ""
+    if failure is not None:
+        message = failure.message if failure.kind in _FOR_CALLERS else "an internal failure"
+    return OperationProgressShape(
+        operation_status=_OPERATIONS[view.status],
+        error_code="" if failure is None else "OperationFailed",
+        error_msg=message,
+        related_item_set=(RelatedItemShape(name="ResourceId", value=view.shown.resource_id),),
+    )

@@ -1,0 +1,64 @@
+"""Copy what a policy made to the other region that it names, once it is accomplished."""
+
+from dataclasses import replace
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from lamina.control.installation import Installation
+from lamina.control.policies.eviction import make_room
+from lamina.control.policies.records import RunRecord
+from lamina.control.scope import Scope
+from lamina.control.snapshots.copy import NewCopy, copy_snapshot
+from lamina.control.snapshots.queries import get_snapshot
+from lamina.control.snapshots.records import SnapshotRecord
+from lamina.control.snapshots.states import SnapshotKind, SnapshotState
+from lamina.failures import Refusal
+from lamina.ids import RegionId, RunId, SnapshotId
+
+
+def copy_automatic_snapshots(plant: Installation) -> None:
+    """Start the copies of automatic snapshots that are accomplished; note why one cannot be copied.
+
+    A copy is an automatic snapshot of its own: it has its own retention, and the quota counts in its region.
+    """
+    with plant.database.reading() as session:
+        ready = session.scalars(
+            select(RunRecord.id)
+            .outerjoin(SnapshotRecord, SnapshotRecord.id == RunRecord.snapshot_id)
+            .where(
+                RunRecord.copy_region_id.is_not(None),
+                or_(SnapshotRecord.id.is_(None), SnapshotRecord.state != SnapshotState.PROGRESSING),
+            )
+            .order_by(RunRecord.point, RunRecord.id)
+        ).all()
+    for run_id in ready:
+        with plant.database.transaction() as session:
+            _start_copy(plant, session, run_id)
+
+
+def _start_copy(plant: Installation, session: Session, run_id: RunId) -> None:
+    run = session.scalars(select(RunRecord).where(RunRecord.id == run_id).with_for_update()).one_or_none()
+    if run is None or run.copy_region_id is None:
+        return  # somebody was faster
+    target, run.copy_region_id = run.copy_region_id, None
+    try:
+        with session.begin_nested():
+            run.copy_id = _copy(plant.scope(session, run.account_id, run.region_id), run, target)
+    except Refusal as refusal:
+        run.reason = f"it was not copied: {refusal}"
+
+
+def _copy(scope: Scope, run: RunRecord, target: RegionId) -> SnapshotId:
+    assert run.snapshot_id is not None, "only what was started is copied"
+    assert run.disk_id is not None, "only disks have snapshots"
+    source = get_snapshot(scope, run.snapshot_id)
+    make_room(replace(scope, region_id=target), run.disk_id)
+    new = NewCopy(
+        snapshot_id=source.id,
+        region_id=target,
+        name=source.name,
+        retention_days=run.copy_retention_days,
+        kind=SnapshotKind.AUTO,
+    )
+    return copy_snapshot(scope, new).id

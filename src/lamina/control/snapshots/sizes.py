@@ -1,0 +1,115 @@
+"""Counting the exact sizes of snapshots, behind the changes of their chains."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from typing import Final
+
+from sqlalchemy import select, update
+
+from lamina.control.installation import Installation
+from lamina.control.snapshots.chain import sum_up_sizes
+from lamina.control.snapshots.records import ChainRecord, SnapshotRecord
+from lamina.control.snapshots.states import SnapshotState
+from lamina.engine.maintenance.sizes import SizeIndex, SnapshotSizes
+from lamina.engine.repository import SnapshotNotFoundError
+from lamina.engine.sessions import SessionKind
+from lamina.failures import Corruption, Fault
+from lamina.ids import AccountId, RegionId, SnapshotId
+from lamina.telemetry import get_logger, log, log_failure
+
+_LOGGER: Final = get_logger(__name__)
+
+
+def count_sizes(plant: Installation) -> None:
+    """Count every chain that changed since it was counted, and write the sizes into the rows.
+
+    A repository that fails is logged; the others are counted.
+    """
+    for account_id, region_id in _list_places(plant):
+        try:
+            _count_place(plant, account_id, region_id)
+        except Fault as failure:
+            facts = {"account_id": account_id, "region_id": region_id}
+            log_failure(_LOGGER, "the sizes of snapshots could not be counted", failure, **facts)
+
+
+def _list_places(plant: Installation) -> Sequence[tuple[AccountId, RegionId]]:
+    query = (
+        select(ChainRecord.account_id, ChainRecord.region_id)
+        .where(ChainRecord.is_counted.is_(False))
+        .distinct()
+    )
+    with plant.database.reading() as session:
+        return [(account_id, region_id) for account_id, region_id in session.execute(query)]
+
+
+def _count_place(plant: Installation, account_id: AccountId, region_id: RegionId) -> None:
+    """Count the chains of one repository: also those that another host counted since this one did."""
+    chains = _list_chains(plant, account_id, region_id)
+    repository = plant.repositories.find(account_id, region_id)
+    if repository is None:
+        for chain in chains:
+            _write(plant, chain, {})
+        return
+    with closing(SizeIndex(repository)) as index, repository.session(SessionKind.READ, "sizes"):
+        known = index.list_chains()
+        for name in known.keys() - {chain.disk_id for chain in chains}:
+            index.count(name, [])
+        for chain in chains:
+            if not chain.is_counted or known.get(chain.disk_id) != chain.revision:
+                _count_chain(plant, index, chain)
+
+
+def _list_chains(plant: Installation, account_id: AccountId, region_id: RegionId) -> Sequence[ChainRecord]:
+    with plant.database.reading() as session:
+        return session.scalars(
+            select(ChainRecord)
+            .where(ChainRecord.account_id == account_id, ChainRecord.region_id == region_id)
+            .order_by(ChainRecord.disk_id)
+        ).all()
+
+
+def _count_chain(plant: Installation, index: SizeIndex, chain: ChainRecord) -> None:
+    with plant.database.reading() as session:
+        snapshots = session.scalars(
+            select(SnapshotRecord.id)
+            .where(
+                SnapshotRecord.disk_id == chain.disk_id,
+                SnapshotRecord.region_id == chain.region_id,
+                SnapshotRecord.state == SnapshotState.ACCOMPLISHED,
+                SnapshotRecord.is_data_missing.is_(False),
+            )
+            .order_by(SnapshotRecord.created_at, SnapshotRecord.id)
+        ).all()
+    try:
+        sizes = index.count(chain.disk_id, snapshots, chain.revision)
+    except SnapshotNotFoundError:
+        return  # deleted since we looked: the chain has changed, and is counted again
+    except Corruption as damage:
+        log(
+            _LOGGER,
+            logging.CRITICAL,
+            "a damaged chain was not counted",
+            chain=chain.disk_id,
+            reason=str(damage),
+        )
+        sizes = {}
+    _write(plant, chain, sizes)
+
+
+def _write(plant: Installation, seen: ChainRecord, sizes: Mapping[SnapshotId, SnapshotSizes]) -> None:
+    with plant.database.transaction() as session:
+        for snapshot_id, size in sizes.items():
+            session.execute(
+                update(SnapshotRecord)
+                .where(SnapshotRecord.id == snapshot_id)
+                .values(incremental_bytes=size.incremental_bytes, exclusive_bytes=size.exclusive_bytes)
+            )
+        chain = session.get(ChainRecord, (seen.disk_id, seen.region_id), with_for_update=True)
+        if chain is None or chain.revision != seen.revision:
+            return  # it changed since, and is counted again
+        chain.is_counted = True
+        sum_up_sizes(session, chain)
+        if chain.snapshot_count == 0:
+            session.delete(chain)

@@ -1,0 +1,139 @@
+"""An account with one resource of every kind, and its rows as they lie in the database."""
+
+import sqlite3
+import time
+import uuid
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from lamina.control.installation import open_metadata
+from lamina.control.shown_tasks.records import ShownTaskRecord
+from lamina.control.shown_tasks.states import TaskAction
+from lamina.tasks.records import TaskRecord
+from lamina.tasks.states import TaskState
+from tests.conformance.conftest import REGION, ZONE, wait_until
+from tests.factories.raw_calls import RawCaller
+
+# Rows that the service itself changes while nobody calls.
+_RESTLESS = {"calls", "connections", "client_tokens"}
+
+
+@dataclass
+class World:
+    """One account.
+
+    Attributes:
+        account: it, with its clients.
+        raw: signs calls with its key.
+        own: the id of a resource of each kind.
+    """
+
+    account: object
+    raw: RawCaller
+    own: dict[str, str]
+
+    def renew(self):
+        """A connection ends after a few seconds."""
+        self.account.lamina().call("RenewDiskConnection", {"ConnectionId": self.own["connection"]})
+
+    def dump(self):
+        """All rows of the account, by table."""
+        path = self.account.service.data_dir / "lamina.sqlite"
+        rows = {}
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+            tables = [
+                name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            ]
+            for table in tables:
+                columns = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+                if "account_id" in columns and table not in _RESTLESS:
+                    query = f"SELECT * FROM {table} WHERE account_id = ? ORDER BY 1, 2, 3"
+                    rows[table] = database.execute(query, (self.account.account_id,)).fetchall()
+            holds = "SELECT * FROM snapshot_holds WHERE snapshot_id IN (SELECT id FROM snapshots WHERE account_id = ?)"
+            rows["snapshot_holds"] = database.execute(
+                f"{holds} ORDER BY 1, 2, 3", (self.account.account_id,)
+            ).fetchall()
+        return rows
+
+
+@contextmanager
+def build_world(service):
+    """A new account with one resource of every kind, with real bytes."""
+    account = service.add_account()
+    raw = RawCaller(service.host, account.access_key_id, account.secret)
+    try:
+        world = World(account, raw, _make_resources(account))
+        wait_until(lambda: _is_quiet(world), lambda is_quiet: is_quiet)
+        yield world
+    finally:
+        account.close()
+        raw.close()
+
+
+def _make_resources(account):
+    call = account.lamina().call
+    disk = account.make_disk(b"data" * 1024, Tag=[{"Key": "key", "Value": "value"}])
+    snapshot = account.make_snapshot(disk)
+    connected = account.make_disk()
+    connection = call("ConnectDisk", {"DiskId": connected})["ConnectionId"]
+    in_region = {"RegionId": REGION}
+    machine = {"InstanceType": "ecs.g6.large", "ImageId": "any.vhd", "ZoneId": ZONE, "SystemDisk.Category": "cloud_essd"}
+    instance = call("CreateInstance", {**in_region, **machine})["InstanceId"]
+    policy = call(
+        "CreateAutoSnapshotPolicy",
+        {"regionId": REGION, "timePoints": '["3"]', "repeatWeekdays": '["1"]', "retentionDays": 7},
+    )["AutoSnapshotPolicyId"]
+    group = call("CreateSnapshotGroup", {**in_region, "DiskId": [disk], "Name": "group"})["SnapshotGroupId"]
+    wait_until(
+        lambda: call("DescribeSnapshotGroups", {**in_region, "SnapshotGroupId": [group]}),
+        lambda found: found["SnapshotGroups"]["SnapshotGroup"][0]["Status"] == "accomplished",
+    )
+    return {
+        "disk": disk,
+        "snapshot": snapshot,
+        "chain": "sl-" + disk.removeprefix("d-"),
+        "connection": connection,
+        "instance": instance,
+        "policy": policy,
+        "group": group,
+        "task": _add_task(account, disk),
+    }
+
+
+def _is_quiet(world):
+    """Whether nothing of what was made is still counted, settled or forgotten in the background."""
+    before = world.dump()
+    time.sleep(0.5)
+    world.renew()
+    return world.dump() == before
+
+
+def _add_task(account, disk):
+    """A task that has ended; those that run would change the rows of the account."""
+    task_id = f"t-{uuid.uuid4().hex[:20]}"
+    now = datetime.now(UTC)
+    with open_metadata(account.service.data_dir) as (database, _), database.transaction() as session:
+        session.add(
+            TaskRecord(
+                id=task_id,
+                kind="spec",
+                lane="quick",
+                key=disk,
+                arguments="{}",
+                state=TaskState.SUCCEEDED,
+                created_at=now,
+                finished_at=now,
+            )
+        )
+        session.add(
+            ShownTaskRecord(
+                task_id=task_id,
+                account_id=account.account_id,
+                region_id=REGION,
+                action=TaskAction.EXPORT_IMAGE,
+                resource_id=disk,
+                created_at=now,
+            )
+        )
+    return task_id

@@ -1,0 +1,167 @@
+"""A call of every action, made from its declaration: which parameters name resources, and what the others may be.
+
+An action that is added with a parameter that is not known here fails the tests over all actions, until somebody
+says what kind of resource the parameter names, or what a good value is.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from lamina.api.schema import read_fields
+from lamina.api.spec import Action
+
+REGION: Final = "cn-hangzhou"
+ZONE: Final = "cn-hangzhou-h"
+
+# The last part of a parameter's name, and the kind of resource that it names.
+KINDS: Final = {
+    "AutoSnapshotPolicyId": "policy",
+    "ConnectionId": "connection",
+    "DiskId": "disk",
+    "DiskIds": "disk",
+    "ExcludeDiskId": "disk",
+    "InstanceId": "instance",
+    "InstanceIds": "instance",
+    "ResourceId": "disk",
+    "ResourceIds": "disk",
+    "SnapshotGroupId": "group",
+    "SnapshotId": "snapshot",
+    "SnapshotIds": "snapshot",
+    "SnapshotLinkId": "chain",
+    "SnapshotLinkIds": "chain",
+    "SourceDiskId": "disk",
+    "TaskId": "task",
+    "TaskIds": "task",
+}
+
+# Names of what nobody owns, or of what there is none of here: refused, or recorded without a meaning.
+NOBODYS: Final = frozenset(
+    {
+        "DestinationRegionId",
+        "DestinationZoneId",
+        "HpcClusterId",
+        "ImageId",
+        "KMSKeyId",
+        "KmsKeyId",
+        "RegionId",
+        "ResourceGroupId",
+        "SecurityGroupId",
+        "StorageClusterId",
+        "StorageSetId",
+        "TaskGroupId",
+        "VSwitchId",
+        "VpcId",
+        "ZoneId",
+    }
+)
+
+# Good values of mandatory parameters that name no resource.
+VALUES: Final = {
+    "CoolOffPeriod": "0",
+    "DestinationRegionId": REGION,
+    "DestinationResource": "DataDisk",
+    "DiskCategory": "cloud_essd",
+    "EndTime": "2026-01-01T01:00:00Z",
+    "InstanceType": "ecs.g6.large",
+    "Key": "key",
+    "Length": "512",
+    "LockDuration": "1",
+    "LockMode": "compliance",
+    "NewSize": "2",
+    "OSSBucket": "bucket",
+    "Offset": "0",
+    "OssBucket": "bucket",
+    "RegionId": REGION,
+    "RepeatWeekdays": '["1"]',
+    "ResourceGroupId": "rg-none",
+    "ResourceType": "disk",
+    "RetentionDays": "7",
+    "Size": "2",
+    "SizeInBytes": str(1 << 30),
+    "StartTime": "2026-01-01T00:00:00Z",
+    "TimePoints": '["3"]',
+    "ZoneId": ZONE,
+}
+
+# What an action needs beyond its mandatory parameters for a call that is carried out; `{disk}` is the own disk.
+EXTRAS: Final[Mapping[str, Mapping[str, str]]] = {
+    "CreateDisk": {"ZoneId": ZONE, "Size": "1", "DiskCategory": "cloud_essd"},
+    "CreateInstance": {"ImageId": "any.vhd", "ZoneId": ZONE},
+    "CreateSnapshotGroup": {"InstanceId": "{instance}"},
+    "ListTagResources": {"Tag.1.Key": "key"},
+    "ModifyDiskAttribute": {"DiskId": "{disk}", "DiskName": "name"},
+    "ModifyDiskSpec": {"DiskCategory": "cloud_auto"},
+    "ModifySnapshotAttribute": {"SnapshotName": "name"},
+    "ModifySnapshotGroup": {"Name": "name"},
+    "ResetDisks": {"Disk.1.DiskId": "{disk}", "Disk.1.SnapshotId": "{snapshot}"},
+    "UntagResources": {"All": "true"},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """One parameter as it is sent.
+
+    Attributes:
+        wire: its whole name, such as `Disk.1.DiskId`.
+        last: the part of the name that says what it is.
+        is_json: a list that is sent as JSON text.
+        is_mandatory: itself, in an object that is mandatory.
+    """
+
+    wire: str
+    last: str
+    is_json: bool
+    is_mandatory: bool
+
+    @property
+    def kind(self) -> str | None:
+        """The kind of resource that it names."""
+        return KINDS.get(self.last)
+
+    def write(self, value: str) -> str:
+        return json.dumps([value]) if self.is_json and not value.startswith("[") else value
+
+
+def list_parameters(action: Action) -> list[Parameter]:
+    """All parameters of an action, those within objects included."""
+    return list(_walk(action.request, "", is_mandatory=True))
+
+
+def list_named(action: Action) -> list[Parameter]:
+    """The parameters that name resources."""
+    return [each for each in list_parameters(action) if each.kind is not None]
+
+
+def write_call(action: Action, own: Mapping[str, str]) -> dict[str, str]:
+    """Parameters of a call that is complete: the mandatory ones, and what else the action needs.
+
+    Args:
+        action: which one.
+        own: the id of a resource of each kind.
+    """
+    call: dict[str, str] = {}
+    for each in list_parameters(action):
+        if each.is_mandatory:
+            value = own[each.kind] if each.kind is not None else VALUES[each.last]
+            call[each.wire] = each.write(value)
+    extras = {name: value.format(**own) for name, value in EXTRAS.get(action.name, {}).items()}
+    return {**call, **extras}
+
+
+def _walk(cls: type, prefix: str, *, is_mandatory: bool) -> Iterator[Parameter]:
+    for spec in read_fields(cls):
+        if spec.rules.form == "body":
+            continue
+        wire = prefix + spec.wire + (".1" if spec.is_list and spec.rules.form == "repeated" else "")
+        if dataclasses.is_dataclass(spec.kind):
+            yield from _walk(spec.kind, wire + ".", is_mandatory=is_mandatory and spec.is_mandatory)
+        else:
+            yield Parameter(
+                wire=wire,
+                last=spec.wire[0].upper() + spec.wire[1:],
+                is_json=spec.rules.form == "json",
+                is_mandatory=is_mandatory and spec.is_mandatory,
+            )
