@@ -22,6 +22,8 @@ WITHOUT = {
 }
 # Codes that say "not found" in other words.
 NOT_FOUND = {"ParameterInvalid"}
+# Parameters that are never looked up: what is left out may be anything.
+LEFT_OUT = {("CreateSnapshotGroup", "ExcludeDiskId.1")}
 # Actions that look nothing up, since they are refused to everybody.
 CLOSED = {"CopySnapshot": "InvalidUser.NotInWhiteList", "ExportSnapshot": "UserNotInTheWhiteList"}
 
@@ -62,6 +64,8 @@ def test_a_foreign_id_is_an_unknown_id(owner, stranger_world, action, parameter)
     assert foreign == unknown
     assert owner.dump() == before
     _, code, _ = foreign
+    if (action.name, parameter.wire) in LEFT_OUT:
+        return
     is_told = code == "ok" or "NotFound" in code or code in NOT_FOUND or code == CLOSED.get(action.name)
     assert is_told, "the trial did not get as far as the look-up"
 
@@ -72,6 +76,7 @@ def ask(world, action, parameter, resource_id):
         call.pop(name, None)
     call[parameter.wire] = parameter.write(resource_id)
     body = bytes(512) if action.kind is Kind.MOVES_DATA and "Length" not in call and "Offset" in call else b""
+    world.settle()
     reply = world.raw.call(action.name, call, body)
     text = reply.body.decode()
     for name, value in reply.json.items():

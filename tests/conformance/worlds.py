@@ -37,11 +37,27 @@ class World:
         """A connection ends after a few seconds."""
         self.account.lamina().call("RenewDiskConnection", {"ConnectionId": self.own["connection"]})
 
+    def settle(self):
+        """Wait until no task is under way."""
+        wait_until(self._is_idle, lambda is_idle: is_idle)
+
+    def count_rows(self):
+        """How many rows the account has, by table."""
+        return {table: len(rows) for table, rows in self.dump().items()}
+
+    def _is_idle(self):
+        with closing(self._open()) as database:
+            active = "SELECT count(*) FROM tasks WHERE state IN ('queued', 'running')"
+            return database.execute(active).fetchone() == (0,)
+
+    def _open(self):
+        path = self.account.service.data_dir / "lamina.sqlite"
+        return sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+
     def dump(self):
         """All rows of the account, by table."""
-        path = self.account.service.data_dir / "lamina.sqlite"
         rows = {}
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        with closing(self._open()) as database:
             tables = [
                 name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             ]
@@ -73,13 +89,34 @@ def build_world(service):
 
 def _make_resources(account):
     call = account.lamina().call
-    disk = account.make_disk(b"data" * 1024, Tag=[{"Key": "key", "Value": "value"}])
+    disk = account.make_disk(b"data" * 1024, size_gib=20, Tag=[{"Key": "key", "Value": "value"}])
     snapshot = account.make_snapshot(disk)
     connected = account.make_disk()
     connection = call("ConnectDisk", {"DiskId": connected})["ConnectionId"]
     in_region = {"RegionId": REGION}
-    machine = {"InstanceType": "ecs.g6.large", "ImageId": "any.vhd", "ZoneId": ZONE, "SystemDisk.Category": "cloud_essd"}
+    machine = {
+        "InstanceType": "ecs.g6.large",
+        "ImageId": "any.vhd",
+        "ZoneId": ZONE,
+        "SystemDisk.Category": "cloud_essd",
+    }
     instance = call("CreateInstance", {**in_region, **machine})["InstanceId"]
+    running = call("CreateInstance", {**in_region, **machine})["InstanceId"]
+    wait_until(
+        lambda: call("DescribeInstances", in_region)["Instances"]["Instance"],
+        lambda found: {each["Status"] for each in found} == {"Stopped"},
+    )
+    call("StartInstance", {"InstanceId": running})
+    attached = account.make_disk(size_gib=20)
+    wait_until(
+        lambda: call("DescribeInstances", {**in_region, "Status": "Running"})["TotalCount"],
+        lambda count: count == 1,
+    )
+    call("AttachDisk", {"InstanceId": running, "DiskId": attached})
+    wait_until(lambda: account.describe("Disk", attached)["Status"], lambda status: status == "In_use")
+    locked = account.make_snapshot(disk)
+    lock = {"LockMode": "compliance", "LockDuration": 1, "CoolOffPeriod": 24}
+    call("LockSnapshot", {**in_region, "SnapshotId": locked, **lock})
     policy = call(
         "CreateAutoSnapshotPolicy",
         {"regionId": REGION, "timePoints": '["3"]', "repeatWeekdays": '["1"]', "retentionDays": 7},
@@ -94,7 +131,10 @@ def _make_resources(account):
         "snapshot": snapshot,
         "chain": "sl-" + disk.removeprefix("d-"),
         "connection": connection,
+        "attached": attached,
+        "locked": locked,
         "instance": instance,
+        "running": running,
         "policy": policy,
         "group": group,
         "task": _add_task(account, disk),

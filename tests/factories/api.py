@@ -18,8 +18,9 @@ from lamina.api.server import HttpReply, HttpRequest, Pipeline
 from lamina.api.signature import ACS3, SignedCall, sign_acs3
 from lamina.api.wire import parse_pairs
 from lamina.clock import ManualClock
-from lamina.control.accounts.access_keys import AccessKey, add_access_key
+from lamina.control.accounts.access_keys import AccessKey, NewKey, add_access_key
 from lamina.control.accounts.create import create_account
+from lamina.control.accounts.states import KeyRole
 from lamina.control.audit.journal import AuditJournal
 from lamina.control.disks.volumes import Volumes
 from lamina.control.regions.create import NewRegion, create_region
@@ -103,10 +104,10 @@ class Installation:
     clock: ManualClock
     counter: "itertools.count[int]"
 
-    def add_caller(self, name: str = "account") -> Caller:
+    def add_caller(self, name: str = "account", *, role: KeyRole = KeyRole.ADMINISTRATOR) -> Caller:
         with self.services.database.transaction() as session:
             account = create_account(session, self.clock, name=name)
-            key = add_access_key(session, self.services.vault, self.clock, account.id)
+            key = add_access_key(session, self.services.vault, self.clock, account.id, NewKey(role=role))
         return Caller(self.pipeline, key, self.clock, lambda: next(self.counter))
 
 

@@ -115,7 +115,11 @@ class SparseDisk:
 
     def _clear(self, offset, length):
         end = offset + length
-        for block in [block for block in self._blocks if offset < (block + 1) * BLOCK_BYTES and block * BLOCK_BYTES < end]:
+        for block in [
+            block
+            for block in self._blocks
+            if offset < (block + 1) * BLOCK_BYTES and block * BLOCK_BYTES < end
+        ]:
             start = max(offset, block * BLOCK_BYTES)
             self._put(start, bytes(min(end, (block + 1) * BLOCK_BYTES) - start))
 
@@ -195,4 +199,7 @@ def make_disk(size_bytes, writes=()):
 def make_block_disk(blocks, size_bytes=None):
     """A disk from text by block index: `{0: "boot", 7: "data"}`."""
     size = size_bytes if size_bytes is not None else (max(blocks, default=-1) + 1) * BLOCK_BYTES
-    return make_disk(size, [(block * BLOCK_BYTES, fill(text)[: size - block * BLOCK_BYTES]) for block, text in blocks.items()])
+    return make_disk(
+        size,
+        [(block * BLOCK_BYTES, fill(text)[: size - block * BLOCK_BYTES]) for block, text in blocks.items()],
+    )

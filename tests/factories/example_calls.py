@@ -7,6 +7,7 @@ says what kind of resource the parameter names, or what a good value is.
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from lamina.api.schema import read_fields
@@ -14,6 +15,7 @@ from lamina.api.spec import Action
 
 REGION: Final = "cn-hangzhou"
 ZONE: Final = "cn-hangzhou-h"
+_NOW: Final = datetime.now(UTC)
 
 # The last part of a parameter's name, and the kind of resource that it names.
 KINDS: Final = {
@@ -62,14 +64,14 @@ VALUES: Final = {
     "CoolOffPeriod": "0",
     "DestinationRegionId": REGION,
     "DestinationResource": "DataDisk",
-    "DiskCategory": "cloud_essd",
-    "EndTime": "2026-01-01T01:00:00Z",
+    "DiskCategory": "cloud_auto",
+    "EndTime": f"{_NOW:%Y-%m-%dT%H:%M:%SZ}",
     "InstanceType": "ecs.g6.large",
     "Key": "key",
     "Length": "512",
     "LockDuration": "1",
     "LockMode": "compliance",
-    "NewSize": "2",
+    "NewSize": "21",
     "OSSBucket": "bucket",
     "Offset": "0",
     "OssBucket": "bucket",
@@ -78,24 +80,27 @@ VALUES: Final = {
     "ResourceGroupId": "rg-none",
     "ResourceType": "disk",
     "RetentionDays": "7",
-    "Size": "2",
+    "Size": "20",
     "SizeInBytes": str(1 << 30),
-    "StartTime": "2026-01-01T00:00:00Z",
+    "StartTime": f"{_NOW - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}",
     "TimePoints": '["3"]',
     "ZoneId": ZONE,
 }
 
 # What an action needs beyond its mandatory parameters for a call that is carried out; `{disk}` is the own disk.
 EXTRAS: Final[Mapping[str, Mapping[str, str]]] = {
-    "CreateDisk": {"ZoneId": ZONE, "Size": "1", "DiskCategory": "cloud_essd"},
+    "CreateDisk": {"ZoneId": ZONE, "Size": "1", "DiskCategory": "cloud_auto"},
     "CreateInstance": {"ImageId": "any.vhd", "ZoneId": ZONE},
-    "CreateSnapshotGroup": {"InstanceId": "{instance}"},
+    "CreateSnapshotGroup": {"InstanceId": "{running}"},
     "ListTagResources": {"Tag.1.Key": "key"},
     "ModifyDiskAttribute": {"DiskId": "{disk}", "DiskName": "name"},
+    "ModifyDiskChargeType": {"InstanceId": "{running}", "DiskIds": '["{attached}"]'},
     "ModifyDiskSpec": {"DiskCategory": "cloud_auto"},
     "ModifySnapshotAttribute": {"SnapshotName": "name"},
     "ModifySnapshotGroup": {"Name": "name"},
     "ResetDisks": {"Disk.1.DiskId": "{disk}", "Disk.1.SnapshotId": "{snapshot}"},
+    "StopInstance": {"InstanceId": "{running}"},
+    "UnlockSnapshot": {"SnapshotId": "{locked}"},
     "UntagResources": {"All": "true"},
 }
 

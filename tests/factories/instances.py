@@ -1,7 +1,5 @@
 """Instances of a site: made, started, stopped, and looked at."""
 
-from tests.factories.installation import ZONE, Site
-
 from lamina.control.disks.attach import Attachment, attach_disk
 from lamina.control.disks.categories import DiskCategory
 from lamina.control.disks.create import NewDisk, create_disk
@@ -15,6 +13,7 @@ from lamina.control.provisioning.release import delete_instance
 from lamina.control.provisioning.start import start_instance
 from lamina.control.provisioning.stop import stop_instance
 from lamina.ids import DiskId, InstanceId
+from tests.factories.installation import ZONE, Site
 
 
 def data_disk(**options) -> InstanceDisk:

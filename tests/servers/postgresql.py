@@ -12,6 +12,7 @@ for whatever a test left behind, and a test has one database only.
 
 import ctypes
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -20,10 +21,11 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -96,13 +98,18 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresSer
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[PostgresServer]:
-    """A server as long as this lasts; whoever names the same folder meanwhile gets the same one."""
+def running(folder: Path, changes: Mapping[str, str] = MappingProxyType({})) -> Iterator[PostgresServer]:
+    """A server as long as this lasts; whoever names the same folder meanwhile gets the same one.
+
+    Args:
+        folder: where its users meet.
+        changes: options that differ from those for tests, which trade durability for speed.
+    """
     with (folder / "users").open("a") as users:
         with (folder / "starting").open("a") as starting:
             fcntl.flock(starting, fcntl.LOCK_EX)
             fcntl.flock(users, fcntl.LOCK_SH)  # waits while a keeper is stopping its server
-            server = _find_running(folder) or _start(folder)
+            server = _find_running(folder) or _start(folder, changes)
         yield server
 
 
@@ -113,9 +120,10 @@ def _find_running(folder: Path) -> PostgresServer | None:
         return None
 
 
-def _start(folder: Path) -> PostgresServer:
+def _start(folder: Path, changes: Mapping[str, str]) -> PostgresServer:
     from lamina.database import Database  # noqa: PLC0415 - the keeper does without
 
+    (folder / "options.json").write_text(json.dumps({**_OPTIONS, **changes}))
     subprocess.run([sys.executable, __file__, str(folder)], check=True, timeout=START_SECONDS)
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
@@ -150,7 +158,7 @@ def _keep(folder: Path) -> None:
         with (folder / "users").open("a") as users, (folder / "log").open("ab") as log:
             _initialise(home, owner, log)
             server = subprocess.Popen(
-                _command(home),
+                _command(home, json.loads((folder / "options.json").read_text())),
                 cwd=home,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -180,8 +188,8 @@ def _initialise(home: Path, owner: dict, log) -> None:
     subprocess.run([program, "-D", home / "data", *options], cwd=home, stdout=log, stderr=log, check=True, **owner)
 
 
-def _command(home: Path) -> list[str]:
-    options = [part for name, value in _OPTIONS.items() for part in ("-c", f"{name}={value}")]
+def _command(home: Path, given: Mapping[str, str]) -> list[str]:
+    options = [part for name, value in given.items() for part in ("-c", f"{name}={value}")]
     return [str(find_programs() / "postgres"), "-D", str(home / "data"), "-k", str(home), *options]
 
 

@@ -7,10 +7,11 @@ that asks, after the session was published, and is on no condemned list (docs/fo
 import hashlib
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from lamina.engine.format import BlockId, Location, PackId
 from lamina.engine.packs.footer import FooterRow
@@ -30,6 +31,7 @@ _SCHEMA_VERSION: Final = 2
 # 16 MiB of pages: the upper levels of the tree for 100 million blocks.
 _CACHE_KIB: Final = 16 * 1024
 _LOOKUPS_AT_ONCE: Final = 128
+T = TypeVar("T")
 
 
 class BlockIndexCache:
@@ -37,12 +39,14 @@ class BlockIndexCache:
 
     Rows of packs that were not allowed are never answered: the session that opens the cache says which packs it
     has seen in the store. Each row carries a checksum, since a wrong location would spoil a snapshot.
+    When the file fails or turns out to be damaged, the cache goes on empty and private: blocks are stored again.
     Memory: one bit per pack of the repository, and SQLite's page cache.
     """
 
     def __init__(self, path: Path | None) -> None:
         """Open or make the cache; without a path it is private and spills to temporary disk space."""
         self._lock = threading.RLock()
+        self._path = path
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._db = _connect(path)
@@ -60,19 +64,57 @@ class BlockIndexCache:
         Returns:
             Those of them whose rows the cache does not have.
         """
-        unknown = []
-        with self._lock:
-            for pack in packs:
-                number = self._number_of(pack)
-                if number is None:
-                    unknown.append(pack)
-                else:
-                    self._allow_number(number)
-        return unknown
+        seen = list(packs)
+        return self._attempt(partial(self._allow, seen), seen)
 
     def record(self, pack: PackId, rows: Iterable[FooterRow]) -> None:
         """Add the rows of a pack that is in the store, and allow them."""
-        with self._lock, self._db:
+        self._attempt(partial(self._record, pack, rows), None)
+
+    def find(self, block_ids: Sequence[BlockId]) -> dict[BlockId, Location]:
+        """Where those of the blocks lie that an allowed pack holds."""
+        if self._is_empty:
+            return {}
+        found: dict[BlockId, Location] = {}
+        for start in range(0, len(block_ids), _LOOKUPS_AT_ONCE):
+            wanted = block_ids[start : start + _LOOKUPS_AT_ONCE]
+            nothing: dict[BlockId, Location] = {}
+            found |= self._attempt(partial(self._find, wanted), nothing)
+        return found
+
+    def forget_all_but(self, seen: Iterable[PackId]) -> None:
+        """Drop the rows of packs that are in the store no more; `seen` is a complete listing of its packs."""
+        self._attempt(partial(self._forget_all_but, seen), None)
+
+    def _attempt(self, work: Callable[[], T], fallback: T) -> T:
+        with self._lock:
+            try:
+                return work()
+            except sqlite3.DatabaseError as error:
+                # Any subclass speaks of a file that is locked, full or unreadable; it may be of use to others.
+                self._start_over(is_damaged=type(error) is sqlite3.DatabaseError)
+                return fallback
+
+    def _start_over(self, *, is_damaged: bool) -> None:
+        self._db.close()
+        if is_damaged and self._path is not None:
+            _remove(self._path)
+        self._db = _connect(None)
+        self._allowed = bytearray()
+        self._is_empty = True
+
+    def _allow(self, packs: Iterable[PackId]) -> list[PackId]:
+        unknown = []
+        for pack in packs:
+            number = self._number_of(pack)
+            if number is None:
+                unknown.append(pack)
+            else:
+                self._allow_number(number)
+        return unknown
+
+    def _record(self, pack: PackId, rows: Iterable[FooterRow]) -> None:
+        with self._db:
             self._db.execute("INSERT OR IGNORE INTO packs (session, ordinal) VALUES (?, ?)", pack)
             number = self._number_of(pack)
             if number is None:
@@ -84,18 +126,8 @@ class BlockIndexCache:
                 [(row.identity, number, row.offset, row.length, _checksum(pack, row)) for row in rows],
             )
 
-    def find(self, block_ids: Sequence[BlockId]) -> dict[BlockId, Location]:
-        """Where those of the blocks lie that an allowed pack holds."""
-        if self._is_empty:
-            return {}
-        found: dict[BlockId, Location] = {}
-        for start in range(0, len(block_ids), _LOOKUPS_AT_ONCE):
-            self._find(block_ids[start : start + _LOOKUPS_AT_ONCE], found)
-        return found
-
-    def forget_all_but(self, seen: Iterable[PackId]) -> None:
-        """Drop the rows of packs that are in the store no more; `seen` is a complete listing of its packs."""
-        with self._lock, self._db:
+    def _forget_all_but(self, seen: Iterable[PackId]) -> None:
+        with self._db:
             self._db.execute(
                 "CREATE TEMP TABLE seen (session BLOB, ordinal INTEGER, PRIMARY KEY (session, ordinal))"
             )
@@ -108,18 +140,19 @@ class BlockIndexCache:
                 self._db.execute("DELETE FROM blocks WHERE pack NOT IN (SELECT number FROM packs)")
             self._db.execute("DROP TABLE seen")
 
-    def _find(self, block_ids: Sequence[BlockId], found: dict[BlockId, Location]) -> None:
+    def _find(self, block_ids: Sequence[BlockId]) -> dict[BlockId, Location]:
         marks = ",".join("?" * len(block_ids))
         query = (
             "SELECT block_id, pack, session, ordinal, offset, length, checksum"  # noqa: S608 - only question marks
             f" FROM blocks JOIN packs ON packs.number = blocks.pack WHERE block_id IN ({marks})"
         )
-        with self._lock:
-            rows = self._db.execute(query, block_ids).fetchall()
+        found = {}
+        rows = self._db.execute(query, block_ids).fetchall()
         for block_id, number, session, ordinal, offset, length, checksum in rows:
             pack = PackId(session, ordinal)
             if self._is_allowed(number) and checksum == _checksum(pack, FooterRow(block_id, offset, length)):
                 found[BlockId(block_id)] = Location(pack, offset, length)
+        return found
 
     def _number_of(self, pack: PackId) -> int | None:
         row = self._db.execute("SELECT number FROM packs WHERE session = ? AND ordinal = ?", pack).fetchone()
@@ -152,11 +185,15 @@ def _connect(path: Path | None) -> sqlite3.Connection:
         db.close()
         if path is None:
             raise
-        for name in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
-            name.unlink(missing_ok=True)
+        _remove(path)
         db = sqlite3.connect(path, check_same_thread=False, timeout=30)
         _prepare(db)
     return db
+
+
+def _remove(path: Path) -> None:
+    for name in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+        name.unlink(missing_ok=True)
 
 
 def _prepare(db: sqlite3.Connection) -> None:

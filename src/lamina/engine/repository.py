@@ -116,7 +116,7 @@ class Repository:
     def open(
         cls, store: ObjectStore, secret: Secret, *, clock: Clock | None = None, cache_dir: Path | None = None
     ) -> "Repository":
-        """Open a repository: one request, unless its secret was changed.
+        """Open a repository: one request, unless its secret was changed or does not fit.
 
         Raises:
             NoRepositoryError: the store holds none.
@@ -126,7 +126,8 @@ class Repository:
         key = f"{KEYS}00000000"
         try:
             master = unwrap(store.get(key), secret, key)
-        except ObjectMissingError:
+        except (ObjectMissingError, WrongSecretError, Corruption):
+            # Changed, or half changed: then there are two slots, each with a secret of its own.
             master = _try_slots(store, secret)
         return cls._with_key(store, master, clock or SystemClock(), cache_dir)
 
@@ -293,10 +294,14 @@ def _try_slots(store: ObjectStore, secret: Secret) -> MasterKey:
     slots = [info.key for info in store.list(KEYS) if _SLOT.fullmatch(info.key)]
     if not slots:
         raise NoRepositoryError(store.describe())
+    failure: WrongSecretError | Corruption | None = None
     for key in reversed(slots):
         try:
             return unwrap(store.get(key), secret, key)
-        except (WrongSecretError, ObjectMissingError):
-            if key == slots[0]:
-                raise
+        except ObjectMissingError:
+            continue  # somebody is changing the secret at this moment
+        except (WrongSecretError, Corruption) as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
     raise NoRepositoryError(store.describe())

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -84,6 +84,7 @@ class Runner(Generic[P]):
         self._stopping = threading.Event()
         self._held: dict[str, _Held] = {}  # by task id
         self._lock = threading.Lock()
+        self._claiming = threading.Lock()
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -135,12 +136,16 @@ class Runner(Generic[P]):
         Raises:
             DatabaseFaultError: the database failed.
         """
-        with self._lock:
-            held = [each.lease.task_id for each in self._held.values()]
-        claimed = claim(self._database, self._clock, self._claimant, lane, held=held)
-        if claimed is None:
-            return False
-        with self._holding(claimed.lease) as signals:
+        with ExitStack() as stack:
+            # One thread at a time: until a claim is noted as held, another thread that sees a clock which has just
+            # jumped past the end of the lease would take the task for an abandoned one.
+            with self._claiming:
+                with self._lock:
+                    held = [each.lease.task_id for each in self._held.values()]
+                claimed = claim(self._database, self._clock, self._claimant, lane, held=held)
+                if claimed is None:
+                    return False
+                signals = stack.enter_context(self._holding(claimed.lease))
             bound = self._kinds[claimed.kind].bind(claimed.arguments)
             Attempt(claimed, bound, self._plant, signals).run()
         return True

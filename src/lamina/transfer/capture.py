@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import groupby, islice
 from typing import Final
 
 from lamina.blockio.extents import Extent, ExtentKind
@@ -17,6 +17,7 @@ from lamina.engine.blockmap.root import Root
 from lamina.engine.blockmap.walk import Visit, find_leaf, list_leaf_refs
 from lamina.engine.format import (
     BLOCK_BYTES,
+    BRANCH_LEAVES,
     DEFAULT_DOMAIN,
     KIND_DATA_PACK,
     KIND_MAP_PACK,
@@ -375,15 +376,17 @@ class _Run:
         return paired
 
     def _find_refs(self, batch: list[LeafJob], parent: Root) -> list[PageRef | None]:
-        first, end = batch[0].leaf_index, batch[-1].leaf_index + 1
         refs: dict[int, PageRef] = {}
-        for item in list_leaf_refs(parent, self._repository.pages, first, end):
-            if isinstance(item, Visit):
-                raise Corruption(
-                    f"the parent {self._request.parent} is damaged: {item.leaf}; capture without a parent, or from"
-                    " another one"
-                )
-            refs[item[0]] = item[1]
+        # One branch at a time: those between two jobs that lie far apart are not read.
+        for _, group in groupby([job.leaf_index for job in batch], key=lambda index: index // BRANCH_LEAVES):
+            indexes = list(group)
+            for item in list_leaf_refs(parent, self._repository.pages, indexes[0], indexes[-1] + 1):
+                if isinstance(item, Visit):
+                    raise Corruption(
+                        f"the parent {self._request.parent} is damaged: {item.leaf}; capture without a parent, or"
+                        " from another one"
+                    )
+                refs[item[0]] = item[1]
         return [refs.get(job.leaf_index) for job in batch]
 
     def _heal(self, job: LeafJob) -> tuple[LeafJob, None, Leaf]:

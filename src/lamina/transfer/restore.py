@@ -1,5 +1,6 @@
 """Restore: repository to disk. Parallel, sparse, authenticated, and honest about damage."""
 
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -215,14 +216,17 @@ class _LeafRestore:
         self._target = target
         self._request = request
         self._progress = progress
+        self._stopped = threading.Event()  # damage was seen, and there is no best effort to go on with
 
     def restore(self, visit: Visit) -> _Outcome:
         """Bring one leaf's range of the target to the snapshot's contents."""
         self._progress.check()
         outcome = _Outcome()
+        if self._stopped.is_set():
+            return outcome
         if isinstance(visit.leaf, Corruption):
             first, count = visit.first_leaf * LEAF_BLOCKS, visit.leaf_count * LEAF_BLOCKS
-            outcome.damage.append(_Damage(first, count, str(visit.leaf)))
+            self._note(_Damage(first, count, str(visit.leaf)), outcome)
             return outcome
         first = visit.first_leaf * LEAF_BLOCKS
         count = min(LEAF_BLOCKS, count_steps(self._size_bytes, BLOCK_BYTES) - first)
@@ -230,6 +234,8 @@ class _LeafRestore:
         if not self._target.is_blank:
             entries = self._list_differing(entries, outcome)
         self._write_data([(block, entry) for block, entry in entries if isinstance(entry, Stored)], outcome)
+        if self._stopped.is_set():
+            return outcome
         for block, run in _runs([block for block, entry in entries if entry is None]):
             if not self._target.is_blank:
                 self._target.punch(*self._range(block, run))
@@ -265,12 +271,12 @@ class _LeafRestore:
         good: list[tuple[int, bytes]] = []
         for (block, _), content in zip(wanted, contents, strict=True):
             if isinstance(content, Corruption):
-                outcome.damage.append(_Damage(block, 1, str(content)))
+                self._note(_Damage(block, 1, str(content)), outcome)
             elif len(content) != BLOCK_BYTES:
-                outcome.damage.append(_Damage(block, 1, "a record has the wrong length"))
+                self._note(_Damage(block, 1, "a record has the wrong length"), outcome)
             else:
                 good.append((block, content))
-        if outcome.damage and not self._request.best_effort:
+        if self._stopped.is_set():
             return
         at = 0
         for block, run in _runs([block for block, _ in good]):
@@ -283,6 +289,11 @@ class _LeafRestore:
             outcome.written_bytes += length
             if self._target.is_blank:
                 self._progress.advance(length)
+
+    def _note(self, damage: _Damage, outcome: _Outcome) -> None:
+        outcome.damage.append(damage)
+        if not self._request.best_effort:
+            self._stopped.set()
 
     def _write_zeros(self, block: int, run: int) -> None:
         if self._request.keep_zeros:

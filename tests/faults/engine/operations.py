@@ -10,7 +10,15 @@ from lamina.engine.repository import NoRepositoryError, Repository, RepositoryEx
 from lamina.engine.repository import SnapshotNotFoundError
 from lamina.engine.seal.keys import KeyFile, WrongSecretError
 from tests.factories.disks import make_block_disk
-from tests.factories.repositories import SECRET, STALE, bring_back, bury, find_dead_pid, make_clock, make_repository
+from tests.factories.repositories import (
+    SECRET,
+    STALE,
+    bring_back,
+    bury,
+    find_dead_pid,
+    make_clock,
+    make_repository,
+)
 from tests.factories.repositories import objects_of, sweep_clean, take
 
 NEW_SECRET = KeyFile(b"another key file of thirty-two b")
@@ -70,7 +78,9 @@ OPERATIONS = {
     "init": Operation(run=_init, done=RepositoryExistsError),
     "full capture": Operation(run=_capture, done=SnapshotExistsError),
     "capture": Operation(run=lambda store: _capture(store, parent="s-new"), done=SnapshotExistsError),
-    "delete": Operation(run=lambda store: open_any(store).delete_snapshot("s-mid"), done=SnapshotNotFoundError, gone="s-mid"),
+    "delete": Operation(
+        run=lambda store: open_any(store).delete_snapshot("s-mid"), done=SnapshotNotFoundError, gone="s-mid"
+    ),
     "sweep": Operation(run=lambda store: sweep(open_any(store))),
     "compact": Operation(run=lambda store: compact(open_any(store), sparse_below=0.99)),
     "change secret": Operation(run=lambda store: open_any(store).change_secret(NEW_SECRET)),
@@ -82,25 +92,27 @@ class Trial:
 
     _prepared = None
 
-    def __init__(self, name):
+    def __init__(self, name, store=None):
         if Trial._prepared is None:
             Trial._prepared = prepare()
         self.operation = OPERATIONS[name]
-        self.store = MemoryStore()
+        self.store = MemoryStore() if store is None else store
         if name != "init":
             for key, data in Trial._prepared.items():
                 self.store.put(key, data)
 
-    def check(self):
+    def check(self, *, was_really_killed=False):
         """The machine starts again: everything is right, the operation can be done (again), and nothing is left over."""
         clock = make_clock()
-        clock.advance(STALE)
+        if not was_really_killed:  # then sweeps must find out by themselves that the process is gone
+            clock.advance(STALE)
         try:
             repository = open_any(self.store, clock)
         except NoRepositoryError:
             assert not objects_of(self.store)
         else:
-            bury(self.store, repository, find_dead_pid())
+            if not was_really_killed:
+                bury(self.store, repository, find_dead_pid())
             self._check_snapshots(repository)
         self._do_again()
         repository = open_any(self.store, clock)

@@ -1,7 +1,5 @@
 """One scenario per kind of task: how it is started, and what is true after its success and after its failure."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 
 from lamina.control.disks.build import BUILD_DISK
@@ -27,32 +25,13 @@ from lamina.control.snapshots.delete import delete_snapshot
 from lamina.control.snapshots.remove import REMOVE_SNAPSHOT
 from lamina.control.snapshots.states import SnapshotState
 from lamina.ids import DiskId
-from lamina.tasks.task import TaskKind
 from lamina.units import GIB, KIB
 from tests.factories.installation import ZONE, Site
+from tests.faults.tasks import instance_scenarios
+from tests.faults.tasks.scenario import Scenario
 
 CONTENT = bytes(range(1, 129)) * KIB  # two blocks
 CHANGED = b"changed!" * 16 * KIB
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """How one kind of task is tested.
-
-    Attributes:
-        kind: the kind.
-        prepare: makes what the task needs and starts it; answers what the checks need to know.
-        check_success: asserts that the task did its work.
-        check_failure: asserts that the task left no trace, or the one that it must leave.
-    """
-
-    kind: TaskKind
-    prepare: Callable[[Site], object]
-    check_success: Callable[[Site, object], None]
-    check_failure: Callable[[Site, object], None]
-
-    def __str__(self) -> str:
-        return self.kind.name
 
 
 def find_disk(site: Site, disk_id: DiskId) -> DiskRecord | None:
@@ -205,6 +184,7 @@ def _policy_run_is_failed(site: Site, _disk_id) -> None:
 
 
 SCENARIOS = [
+    *instance_scenarios.SCENARIOS,
     Scenario(MAKE_EMPTY_DISK, start_disk, _empty_is_made, _disk_is_gone),
     Scenario(BUILD_DISK, _prepare_build, _build_is_made, _build_is_undone),
     Scenario(ROLL_BACK_DISK, _prepare_roll_back, _is_rolled_back, _is_untouched_or_locked),

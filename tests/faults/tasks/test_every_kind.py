@@ -6,6 +6,7 @@ import pytest
 
 from lamina.control.disks.start import restart_disks
 from lamina.control.kinds import KINDS
+from lamina.control.provisioning.restart import restart_emptied_disks, restart_instances
 from lamina.control.snapshots.restart import restart_snapshots
 from lamina.failures import Fault, Refusal
 from lamina.tasks.lease import LEASE
@@ -82,9 +83,17 @@ def test_what_failed_and_must_go_on_is_taken_up_again(site, scenario, index):
     made = scenario.prepare(site)
     run(site, change_step(scenario.kind, index, run=then_raise(FINAL)))
     scenario.check_failure(site, made)
-    is_kept = scenario.kind.name in ("roll-back-disk", "remove-disk", "remove-snapshot")
+    is_kept = scenario.kind.name in (
+        "roll-back-disk",
+        "reinit-disk",
+        "remove-disk",
+        "remove-snapshot",
+        "release-instance",
+    )
     restart_disks(site.installation)
     restart_snapshots(site.installation)
+    restart_instances(site.installation)
+    restart_emptied_disks(site.installation)
     if site.work():
         assert is_kept
         scenario.check_success(site, made)

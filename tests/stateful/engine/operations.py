@@ -66,8 +66,6 @@ def contents_of(**snapshots):
     return {f"s-{name}": make_block_disk(blocks, DISK_BYTES).contents for name, blocks in snapshots.items()}
 
 
-
-
 def restore_exactly(blocks, snapshot_id, repository):
     """A restore that brings the right bytes, or says that there is no such snapshot (any more)."""
     target = SparseTarget(DISK_BYTES)

@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 
 from lamina.engine.repository import Repository
-from tests.factories.repositories import SECRET, STALE, bring_back, bury, find_dead_pid, make_clock, objects_of, sweep_clean
+from tests.factories.repositories import (
+    SECRET,
+    STALE,
+    bring_back,
+    bury,
+    find_dead_pid,
+    make_clock,
+    objects_of,
+    sweep_clean,
+)
 from tests.stateful.engine.guarded import GuardedStore, LostDataError
 from tests.stateful.engine.stepping import Actor, SteppedStore
 

@@ -153,7 +153,9 @@ class SteppedStore:
     def list(self, prefix):
         last = ""
         while True:
-            rows = self._actor.request(f"list {prefix} after {last!r}", lambda last=last: self._page(prefix, last))
+            rows = self._actor.request(
+                f"list {prefix} after {last!r}", lambda last=last: self._page(prefix, last)
+            )
             yield from rows
             if len(rows) < _ROWS_AT_ONCE:
                 return

@@ -45,7 +45,10 @@ def test_a_condemned_pack_that_is_reached_stays_condemned():
     # Its mark reaches the packs. A sweep that took them off its list would do so at this point, or much later.
     stage.run("early_sweep", until="delete condemned/")
     # A third one removed the manifest and was killed before it came to the list of the packs.
-    stage.enter(delete=partial(delete, "s-first"), third_sweep=lambda repo: repo.store.delete("snapshots/s-first/00000000"))
+    stage.enter(
+        delete=partial(delete, "s-first"),
+        third_sweep=lambda repo: repo.store.delete("snapshots/s-first/00000000"),
+    )
     stage.run("delete")
     stage.run("third_sweep")
     stage.run("late_sweep", until="delete data/")

@@ -95,7 +95,11 @@ class RepositoryMachine(RuleBasedStateMachine):
     def reopen(self):
         self.repository = reopen(self.repository)
 
-    @rule(snapshot_id=snapshots, extra=st.sampled_from([0, 1, 70_000]), options=st.tuples(st.booleans(), st.booleans()))
+    @rule(
+        snapshot_id=snapshots,
+        extra=st.sampled_from([0, 1, 70_000]),
+        options=st.tuples(st.booleans(), st.booleans()),
+    )
     def restore_over_something_else(self, snapshot_id, extra, options):
         if snapshot_id not in self.model:
             return

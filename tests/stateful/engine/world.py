@@ -18,7 +18,15 @@ from lamina.transfer.capture import CaptureRequest, ChangeHint, capture
 from lamina.transfer.progress import Progress
 from lamina.transfer.restore import restore
 from tests.factories.disks import SparseDisk, SparseTarget, fill
-from tests.factories.repositories import SECRET, STALE, bring_back, bury, find_dead_pid, make_clock, sweep_clean
+from tests.factories.repositories import (
+    SECRET,
+    STALE,
+    bring_back,
+    bury,
+    find_dead_pid,
+    make_clock,
+    sweep_clean,
+)
 from tests.stateful.engine.guarded import GuardedStore, LostDataError
 from tests.stateful.engine.stepping import Actor, SteppedStore
 
@@ -71,7 +79,12 @@ class World:
         self._expected[snapshot_id] = frozen
         self._changed_since[snapshot_id] = []
         request = CaptureRequest(
-            snapshot_id=snapshot_id, parent=parent, hint=hint, tracking=snapshot_id, workers=1, sample_blocks=1
+            snapshot_id=snapshot_id,
+            parent=parent,
+            hint=hint,
+            tracking=snapshot_id,
+            workers=1,
+            sample_blocks=1,
         )
 
         def judge(actor):
@@ -79,7 +92,10 @@ class World:
                 gone = isinstance(actor.outcome, SnapshotNotFoundError) and (
                     parent in self._deleted or not self._was_committed(parent)
                 )
-                revoked = isinstance(actor.outcome, SnapshotExistsError | Corruption | Fault) and actor in self._slept
+                revoked = (
+                    isinstance(actor.outcome, SnapshotExistsError | Corruption | Fault)
+                    and actor in self._slept
+                )
                 assert gone or revoked, repr(actor.outcome)
             else:
                 assert snapshot_id in self.store.observer.list_snapshots() or snapshot_id in self._deleted
@@ -239,7 +255,12 @@ class World:
         """Sessions of actors that are gone look like those of a process that is gone."""
         alive = set().union(*(actor.session_keys for actor in self._actors if actor.is_running))
         sessions = {item.session_id for item in list_sessions(self.store, self.store.observer.cipher)}
-        bury(self.store, self.store.observer, find_dead_pid(), {item for item in sessions if SESSIONS + item not in alive})
+        bury(
+            self.store,
+            self.store.observer,
+            find_dead_pid(),
+            {item for item in sessions if SESSIONS + item not in alive},
+        )
 
     def _was_committed(self, snapshot_id):
         """Whether a manifest was ever written; a revocation is none, though a listing cannot tell at once."""

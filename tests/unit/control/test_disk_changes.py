@@ -1,18 +1,6 @@
 """What instances and their owners do with disks: attach, detach, resize, re-initialise, clone, change (b.4, d.2)."""
 
 import pytest
-from tests.factories.instances import (
-    attach,
-    data_disk,
-    detach,
-    find_disk,
-    find_instance,
-    list_disks_of,
-    make_free_disk,
-    make_instance,
-    start,
-    stop,
-)
 
 from lamina.control.disks.attach import Attachment, attach_disk
 from lamina.control.disks.categories import DiskCategory, PerformanceLevel
@@ -58,6 +46,18 @@ from lamina.control.snapshots.states import SnapshotKind
 from lamina.ids import ZoneId
 from lamina.tasks.errors import TaskBusyError
 from lamina.units import GIB, MIB
+from tests.factories.instances import (
+    attach,
+    data_disk,
+    detach,
+    find_disk,
+    find_instance,
+    list_disks_of,
+    make_free_disk,
+    make_instance,
+    start,
+    stop,
+)
 
 
 def refused(site, error, verb, *arguments, **options):
@@ -236,9 +236,9 @@ def test_what_a_disk_is_can_be_changed(site):
     refused(site, DiskCategoryError, respec_disk, disk_id, DiskCategory.EPHEMERAL_SSD)
     with site.scope() as scope:
         task_id = respec_disk(scope, disk_id, DiskCategory.CLOUD_ESSD, PerformanceLevel.PL0)
-        assert scope.session.get(type(site.disk(disk_id)), disk_id).task_id == task_id
     site.work()
     disk = site.disk(disk_id)
+    assert disk.task_id == task_id
     assert (disk.category, disk.performance_level) == (DiskCategory.CLOUD_ESSD, PerformanceLevel.PL0)
     assert site.read(disk_id, 0, 4) == b"same"
 

@@ -4,7 +4,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.factories.installation import open_site
 
@@ -171,7 +171,7 @@ moves = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None)
 @given(moves)
 def test_a_snapshot_goes_only_when_nothing_keeps_it(shared_site, history):
     """A model of locks and holds, against the verbs: what the model keeps stays, everything else goes."""

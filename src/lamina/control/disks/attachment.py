@@ -104,6 +104,6 @@ DETACH_DISK: Final = TaskKind(
     name="detach-disk",
     arguments=AttachmentArguments,
     lane=QUICK,
-    steps=(Step(name="detach", run=_detach),),
+    steps=(Step(name="detach", run=_detach, undo=_attach),),
     settle=_settle_detaching,
 )

@@ -12,20 +12,14 @@ from lamina.blockio.raw_file import RawFileTarget
 from lamina.blockio.source import BlockSource
 from lamina.control.disks.categories import DiskCategory, PerformanceLevel, check_size, choose_level
 from lamina.control.disks.empty import settle_creation
-from lamina.control.disks.errors import (
-    DiskCategoryError,
-    DiskShrinkError,
-    DiskStateError,
-    NeverAttachedError,
-)
-from lamina.control.disks.host import require_snapshot_allowed
+from lamina.control.disks.errors import DiskShrinkError
 from lamina.control.disks.queries import get_disk
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskRole, DiskState
 from lamina.control.installation import Installation
 from lamina.control.scope import Scope
-from lamina.control.snapshots.errors import SnapshotInProgressError
-from lamina.control.snapshots.queries import find_unfinished
+from lamina.control.snapshots.create import check_disk
+from lamina.control.snapshots.states import SnapshotKind
 from lamina.control.tags.put import put_tags
 from lamina.control.tags.records import ResourceType
 from lamina.ids import DiskId, mint_disk_id
@@ -35,7 +29,6 @@ from lamina.tasks.queue import enqueue
 from lamina.tasks.task import COPY, Step, TaskKind
 from lamina.units import MIB
 
-_ALLOWED: Final = (DiskState.AVAILABLE, DiskState.IN_USE)
 _PIECE_BYTES: Final = 4 * MIB
 
 
@@ -86,7 +79,9 @@ def clone_disk(scope: Scope, new: DiskClone) -> DiskRecord:
         TaskBusyError: something else is being done with it.
     """
     source = get_disk(scope, new.source_id)
-    _check(scope, source, new)
+    check_disk(scope, source, SnapshotKind.AUTO)  # as for a snapshot, without the quota of manual ones
+    if new.size_gib < source.size_gib:
+        raise DiskShrinkError(source.id, source.size_gib, new.size_gib)
     level = choose_level(new.category, new.performance_level)
     check_size(new.category, level, new.size_gib)
     disk = DiskRecord(
@@ -110,21 +105,6 @@ def clone_disk(scope: Scope, new: DiskClone) -> DiskRecord:
     arguments = CloneArguments(source_id=source.id, disk_id=disk.id, size_bytes=disk.size_bytes)
     disk.task_id = enqueue(scope.session, scope.clock, CLONE_DISK, arguments, key=source.id)
     return disk
-
-
-def _check(scope: Scope, source: DiskRecord, new: DiskClone) -> None:
-    if not source.category.supports_snapshots:
-        raise DiskCategoryError(source.category.value)
-    require_snapshot_allowed(scope, source)
-    if source.state not in _ALLOWED:
-        raise DiskStateError(source.id, source.state, _ALLOWED)
-    if not source.was_attached:
-        raise NeverAttachedError(source.id)
-    unfinished = find_unfinished(scope, source.id)
-    if unfinished is not None:
-        raise SnapshotInProgressError(source.id, unfinished.id)
-    if new.size_gib < source.size_gib:
-        raise DiskShrinkError(source.id, source.size_gib, new.size_gib)
 
 
 def _freeze(plant: Installation, task: CloneArguments, _context: StepContext) -> None:

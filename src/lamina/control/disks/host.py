@@ -2,11 +2,10 @@
 
 from typing import Final
 
-from lamina.control.disks.errors import DiskNeverUsedError
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.volumes import Volumes
 from lamina.control.instances.driver import Drive
-from lamina.control.instances.locks import require_not_security_locked, require_unlocked
+from lamina.control.instances.locks import require_unlocked
 from lamina.control.instances.queries import require_state
 from lamina.control.instances.records import InstanceRecord
 from lamina.control.instances.states import InstanceState
@@ -48,23 +47,6 @@ def require_host_settled(scope: Scope, disk: DiskRecord) -> InstanceRecord | Non
         require_unlocked(scope, host)
         require_state(host, SETTLED)
     return host
-
-
-def require_snapshot_allowed(scope: Scope, disk: DiskRecord) -> None:
-    """Let only a disk pass whose instance, if it has one, allows a snapshot. Overdue payments do not matter here.
-
-    Raises:
-        InstanceSecurityLockError: the operator locked the instance.
-        InstanceStateError: the instance is neither `Running` nor `Stopped`.
-        DiskNeverUsedError: the instance was never started, and nothing was written to the disk otherwise.
-    """
-    host = find_host(scope, disk)
-    if host is None:
-        return
-    require_not_security_locked(host)
-    require_state(host, SETTLED)
-    if not disk.was_attached:
-        raise DiskNeverUsedError(disk.id, host.id)
 
 
 def describe_drive(volumes: Volumes, disk: DiskRecord) -> Drive:

@@ -73,8 +73,7 @@ def get_disk(scope: Scope, disk_id: DiskId) -> DiskRecord:
         DiskNotFoundError: the account has no such disk, or it is being deleted.
     """
     disk = scope.session.scalars(
-        select(DiskRecord)
-        .where(
+        select(DiskRecord).where(
             DiskRecord.id == disk_id,
             DiskRecord.account_id == scope.account_id,
             DiskRecord.state != DiskState.DELETING,
@@ -126,8 +125,9 @@ def get_connection(scope: Scope, connection_id: ConnectionId) -> ConnectionRecor
         ConnectionNotFoundError: there is none, or it was not renewed in time.
     """
     connection = scope.session.scalars(
-        select(ConnectionRecord)
-        .where(ConnectionRecord.id == connection_id, ConnectionRecord.account_id == scope.account_id)
+        select(ConnectionRecord).where(
+            ConnectionRecord.id == connection_id, ConnectionRecord.account_id == scope.account_id
+        )
     ).one_or_none()
     if connection is None or not is_live(scope, connection):
         raise ConnectionNotFoundError(connection_id)

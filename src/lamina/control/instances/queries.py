@@ -58,8 +58,7 @@ def get_instance(scope: Scope, instance_id: InstanceId) -> InstanceRecord:
         InstanceNotFoundError: the account has no such instance, or it is being released.
     """
     instance = scope.session.scalars(
-        select(InstanceRecord)
-        .where(
+        select(InstanceRecord).where(
             InstanceRecord.id == instance_id,
             InstanceRecord.account_id == scope.account_id,
             InstanceRecord.state != InstanceState.RELEASING,

@@ -61,6 +61,7 @@ class PolicyRecord(Record):
 
     @timetable.setter
     def timetable(self, timetable: Timetable) -> None:
+        """Write it down. The next point has to be found anew."""
         self.hours = ",".join(map(str, timetable.hours))
         self.weekdays = ",".join(map(str, timetable.weekdays))
 

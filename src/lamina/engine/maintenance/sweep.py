@@ -1,7 +1,7 @@
 """Sweep: remove what nothing reaches, beside running captures, readers and other sweeps (docs/format.md §5)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from lamina.engine.condemned import (
@@ -72,25 +72,39 @@ class _Sight:
         sessions: the running sessions, listed after the packs.
         folders: all snapshots' folders, listed after the sessions.
         condemned: what was condemned before this round.
+        is_damaged: whether something of a snapshot that exists cannot be read.
     """
 
     packs: dict[str, int]
     sessions: frozenset[SessionId]
     folders: list[SnapshotFolder]
     condemned: Condemned
+    is_damaged: bool = False
 
     @property
-    def bodies(self) -> list[str]:
-        """Every manifest there is."""
-        return [key for folder in self.folders for key in folder.bodies]
+    def current_bodies(self) -> list[str]:
+        """The manifests of the snapshots that exist."""
+        return [folder.bodies[-1] for folder in self.folders if folder.is_visible]
 
     @property
-    def hidden_bodies(self) -> frozenset[str]:
-        """Manifests of deleted snapshots, and superseded ones. Revocations stay for ever."""
-        hidden: set[str] = set()
-        for folder in self.folders:
-            hidden.update(folder.bodies if folder.is_deleted else folder.bodies[:-1])
-        return frozenset(hidden)
+    def superseded_bodies(self) -> list[str]:
+        """Their earlier manifests."""
+        return [key for folder in self.folders if folder.is_visible for key in folder.bodies[:-1]]
+
+    @property
+    def deleted_bodies(self) -> list[str]:
+        """The manifests of deleted snapshots."""
+        return [key for folder in self.folders if not folder.is_visible for key in folder.bodies]
+
+    @property
+    def kept_bodies(self) -> frozenset[str]:
+        """Manifests that stay. Damage keeps the superseded ones too: they may be the way back to what is lost."""
+        return frozenset(self.current_bodies + (self.superseded_bodies if self.is_damaged else []))
+
+    @property
+    def doomed_bodies(self) -> frozenset[str]:
+        """Manifests that go. Revocations stay for ever."""
+        return frozenset(self.deleted_bodies + self.superseded_bodies) - self.kept_bodies
 
 
 def sweep(repository: Repository, *, dry_run: bool = False) -> SweepReport:
@@ -121,7 +135,8 @@ def _sweep_once(repository: Repository, report: SweepReport) -> bool:
         if not report.dry_run:
             for folder in sight.folders:
                 if not marks.revocations.isdisjoint(folder.bodies):
-                    _mark_revoked(repository, folder.snapshot_id)  # the sweep that revoked it was killed half-way
+                    # The sweep that revoked it was killed half-way.
+                    _mark_revoked(repository, folder.snapshot_id)
             progressed = _carry_out(repository, sight, marks, report)
         progressed |= _condemn(repository, sight, marks, report)
     _tell_waiting(repository, sight, report)
@@ -139,7 +154,10 @@ def _look(repository: Repository, condemned: Condemned) -> tuple[_Sight, Marks]:
         sight = _Sight(packs, running, repository.list_folders(), condemned)
         marks = Marks(repository)
         try:
-            for key in sight.bodies:
+            for key in sight.current_bodies:
+                marks.reach_manifest(key)
+            sight = replace(sight, is_damaged=bool(marks.damage))
+            for key in sight.superseded_bodies + sight.deleted_bodies:
                 marks.reach_manifest(key)
         except ManifestVanishedError:
             marks.__exit__(None, None, None)
@@ -154,9 +172,10 @@ def _carry_out(repository: Repository, sight: _Sight, marks: Marks, report: Swee
     for item in sight.condemned.lists:
         if not item.is_mature(sight.sessions):
             continue
-        for key in sorted(item.manifest_keys):
+        removed = item.manifest_keys & sight.doomed_bodies
+        for key in sorted(removed):
             repository.store.delete(key)
-        report.removed_manifests += len(item.manifest_keys.intersection(sight.bodies))
+        report.removed_manifests += len(removed)
         dead = (
             frozenset()
             if marks.damage
@@ -166,21 +185,21 @@ def _carry_out(repository: Repository, sight: _Sight, marks: Marks, report: Swee
             repository.store.delete(key)
             report.removed_packs += key in sight.packs
             report.removed_bytes += sight.packs.get(key, 0)
-        _shorten(repository, item, item.pack_keys - dead)
-        progressed = progressed or bool(item.manifest_keys or dead)
+        _shorten(repository, item, item.pack_keys - dead, item.manifest_keys & sight.kept_bodies)
+        progressed = progressed or bool(removed or dead)
     for key in sight.condemned.orphans:
         repository.store.delete(key)
     _drop_empty_marks(repository)
     return progressed
 
 
-def _shorten(repository: Repository, item: CondemnedList, kept: frozenset[str]) -> None:
-    if not kept:
+def _shorten(
+    repository: Repository, item: CondemnedList, packs: frozenset[str], manifests: frozenset[str]
+) -> None:
+    if not packs and not manifests:
         remove_condemned(repository.store, item.sweep)
-    elif kept != item.pack_keys or item.manifest_keys:
-        shorter = CondemnedList(
-            sweep=item.sweep, pack_keys=kept, manifest_keys=frozenset(), witnesses=item.witnesses
-        )
+    elif packs != item.pack_keys or manifests != item.manifest_keys:
+        shorter = replace(item, pack_keys=packs, manifest_keys=manifests)
         put_condemned(repository.store, repository.cipher, shorter)
 
 
@@ -195,7 +214,7 @@ def _condemn(repository: Repository, sight: _Sight, marks: Marks, report: SweepR
     """Publish a new list, and then who was running."""
     on_lists = sight.condemned.keys
     # A folder's names do not always tell that its number 0 is a revocation, which must stay for ever.
-    manifests = sight.hidden_bodies - on_lists - marks.revocations
+    manifests = sight.doomed_bodies - on_lists - marks.revocations
     packs = frozenset[str]()
     if not marks.damage:
         packs = frozenset(

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
-from typing import Final
+from typing import Final, Self
 
 from lamina.engine.blockmap.page import Stored
 from lamina.engine.blockmap.walk import walk_leaves
@@ -140,7 +140,7 @@ class _References:
             " PRIMARY KEY (session, number, offset, length, id)) WITHOUT ROWID;"
         )
 
-    def __enter__(self) -> "_References":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -282,7 +282,7 @@ class _Check:
         repository = self._repository
         slots = [info.key for info in repository.store.list(KEYS)]
         if not slots:
-            self._note(f"no object below {KEYS!r} is left: once this program ends, nobody can open the repository")
+            self._note("no key slot is left below 'keys/': nobody can open the repository any more")
         for key in slots:
             self._attempt(partial(self._read_slot, key))
         self._attempt(partial(list_condemned, repository.store, repository.cipher))

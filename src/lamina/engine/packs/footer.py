@@ -90,10 +90,11 @@ def decode_footer(cipher: PackCipher, header: bytes, footer: bytes, size: int, k
     Raises:
         Corruption: the footer does not authenticate or does not fit the pack.
     """
-    rows = [
-        FooterRow(*row)
-        for row in FOOTER_ROW.iter_unpack(cipher.open_footer(footer[: -PACK_TRAILER.size], header))
-    ]
+    try:
+        packed = cipher.open_footer(footer[: -PACK_TRAILER.size], header)
+    except Corruption as damage:
+        raise Corruption(f"object {key!r} is damaged: {damage}") from damage
+    rows = [FooterRow(*row) for row in FOOTER_ROW.iter_unpack(packed)]
     end = PACK_HEADER.size
     for row in rows:
         if row.offset != end or row.length < RECORD_OVERHEAD:

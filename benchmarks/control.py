@@ -1,0 +1,244 @@
+"""The control plane under load: 1,000,000 snapshots of 100,000 disks, 20 clients at once, on both kinds of database.
+
+What is measured is the API process: signature, pipeline, SQL, answer, over HTTP on loopback, with the clients on
+the same cores. No worker runs beside it, so that `CreateSnapshot` is its bookkeeping: checks, rows, the queued task.
+
+Usage: python -m benchmarks.control [--snapshots N] [--kinds sqlite,postgresql] [--folder DIR]
+With --folder, filled databases are kept there and used again.
+"""
+
+import argparse
+import contextlib
+import itertools
+import json
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from uvicorn import Server
+
+from lamina.api.actions.snapshots.describe_snapshots import DescribeSnapshotsRequest
+from lamina.api.asgi import server_config
+from lamina.api.paging import Pager
+from lamina.cli.client import EcsClient, Profile
+from lamina.control.first_start import DEFAULT_REGION, furnish
+from lamina.control.installation import Installation, open_installation
+from lamina.control.paging import PageKey
+from lamina.control.snapshots.records import SnapshotRecord
+from lamina.processes.api import make_app
+from lamina.settings import Settings
+from tests.factories.crowd import Crowd, disk_id, fill, snapshot_id
+from tests.servers.postgresql import running
+
+CLIENTS = 20
+PROCESSES = 2
+SECONDS = 10.0
+WARM_UP_SECONDS = 1.0
+REGION = DEFAULT_REGION.id
+ZONE = "cn-hangzhou-h"
+DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "shared_buffers": "1GB"}
+Parameters = dict[str, str | int]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One kind of call; `make` gives the parameters of the n-th one."""
+
+    name: str
+    action: str
+    make: Callable[[int], Parameters]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one scenario came to; latencies in milliseconds, CPU of the API process per call."""
+
+    scenario: str
+    calls_per_second: float
+    p50: float
+    p99: float
+    cpu: float
+
+
+def list_scenarios(crowd: Crowd, last: str) -> list[Scenario]:
+    """All scenarios, the writing one last."""
+    snapshots = crowd.snapshots
+    tag = {"Tag.1.Key": "team"}
+    return [
+        Scenario("by id", "DescribeSnapshots", lambda n: {"SnapshotIds": json.dumps([snapshot_id(n * 7919 % snapshots)])}),
+        Scenario("by disk", "DescribeSnapshots", lambda n: {"DiskId": disk_id(n * 7919 % crowd.disks)}),
+        Scenario("by name", "DescribeSnapshots", lambda n: {"SnapshotName": f"snapshot {n * 7919 % (snapshots // 10)}"}),
+        Scenario("by status, rare", "DescribeSnapshots", lambda _: {"Status": "failed"}),
+        Scenario("by tag, 1 in 1000", "DescribeSnapshots", lambda n: {**tag, "Tag.1.Value": f"team {n % crowd.teams}"}),
+        Scenario("by tag, every other", "DescribeSnapshots", lambda _: {"Tag.1.Key": "env", "Tag.1.Value": "test"}),
+        Scenario("first page", "DescribeSnapshots", lambda _: {}),
+        Scenario("last page by token", "DescribeSnapshots", lambda _: {"MaxResults": 10, "NextToken": last}),
+        Scenario("last page by number", "DescribeSnapshots", lambda _: {"PageNumber": snapshots // 10}),
+        Scenario("disks by id", "DescribeDisks", lambda n: {"DiskIds": json.dumps([disk_id(n * 7919 % crowd.disks)])}),
+        Scenario("CreateSnapshot", "CreateSnapshot", lambda n: {"DiskId": disk_id(n % crowd.disks), "SnapshotName": "load"}),
+    ]
+
+
+@contextlib.contextmanager
+def opened(folder: Path, url: str | None) -> Iterator[Installation]:
+    """The installation of a run, filled if it is new."""
+    settings = Settings(cache_dir=folder / "cache", database=url)
+    with open_installation(folder / "data", settings) as installation:
+        furnish(installation, "http://unused")
+        yield installation
+
+
+def prepare(folder: Path, url: str | None, snapshots: int) -> tuple[Crowd, str]:
+    """Fill the database of a run, if it is empty; answers with the token of the last page."""
+    with opened(folder, url) as installation:
+        credentials = json.loads((folder / "data" / "credentials.json").read_text())
+        crowd = Crowd(account_id=credentials["account_id"], region_id=REGION, zone_id=ZONE, snapshots=snapshots)
+        if not (folder / "filled").exists():
+            started = time.perf_counter()
+            fill(installation.database, crowd)
+            print(f"filled {snapshots:,} snapshots in {time.perf_counter() - started:.0f} s", flush=True)
+            (folder / "filled").touch()
+        with installation.database.reading() as session:
+            row = session.get(SnapshotRecord, snapshot_id(9))
+        pager = Pager(
+            key=installation.root_key.derive("paging"), account_id=crowd.account_id, action="DescribeSnapshots"
+        )
+        request = DescribeSnapshotsRequest(region_id=REGION, max_results=10)
+        return crowd, pager.write(PageKey(created_at=row.created_at, id=row.id), request)
+
+
+def serve(folder: Path, url: str | None) -> None:
+    """The API without a worker, until it is terminated. Says its port on standard output."""
+    with opened(folder, url) as installation, socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
+        print(listener.getsockname()[1], flush=True)
+        Server(server_config(make_app(installation), "127.0.0.1", 0)).run(sockets=[listener])
+
+
+def call_for_a_while(profile: Profile, scenario: Scenario, first: int, seconds: float, answers) -> None:
+    """Be some of the clients; put the latencies in seconds into the queue."""
+    latencies: list[float] = []
+    numbers = itertools.count(first, PROCESSES)
+    client = EcsClient(profile)
+    deadline = time.perf_counter() + seconds
+
+    def work() -> None:
+        while time.perf_counter() < deadline:
+            parameters = {"RegionId": REGION, **scenario.make(next(numbers))}
+            started = time.perf_counter()
+            client.call(scenario.action, parameters)
+            latencies.append(time.perf_counter() - started)
+
+    threads = [threading.Thread(target=work) for _ in range(CLIENTS // PROCESSES)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    client.close()
+    answers.put(latencies)
+
+
+def measure(profile: Profile, scenario: Scenario, pid: int, first: int, seconds: float) -> Figures:
+    """All clients at once, each with the next call as soon as it has its answer."""
+    answers: multiprocessing.Queue[list[float]] = multiprocessing.Queue()
+    cpu, started = read_cpu(pid), time.perf_counter()
+    workers = [
+        multiprocessing.Process(target=call_for_a_while, args=(profile, scenario, first + at, seconds, answers))
+        for at in range(PROCESSES)
+    ]
+    for worker in workers:
+        worker.start()
+    latencies = sorted(itertools.chain.from_iterable(answers.get() for _ in workers))
+    for worker in workers:
+        worker.join()
+    return Figures(
+        scenario=scenario.name,
+        calls_per_second=len(latencies) / (time.perf_counter() - started),
+        p50=1000 * latencies[len(latencies) // 2],
+        p99=1000 * latencies[len(latencies) * 99 // 100],
+        cpu=1000 * (read_cpu(pid) - cpu) / len(latencies),
+    )
+
+
+def read_cpu(pid: int) -> float:
+    """CPU seconds that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def run(folder: Path, url: str | None, options: argparse.Namespace) -> list[Figures]:
+    """All scenarios on one database."""
+    folder.mkdir(exist_ok=True, parents=True)
+    crowd, last = prepare(folder, url, options.snapshots)
+    credentials = json.loads((folder / "data" / "credentials.json").read_text())
+    command = [sys.executable, "-m", "benchmarks.control", "--serve", str(folder), *(["--url", url] if url else [])]
+    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as server:
+        assert server.stdout is not None
+        port = int(server.stdout.readline())
+        profile = Profile(
+            endpoint=f"http://127.0.0.1:{port}",
+            access_key_id=credentials["access_key_id"],
+            access_key_secret=credentials["access_key_secret"],
+            region_id=REGION,
+        )
+        figures = []
+        first = int(time.time()) % 10_000  # disks of an earlier run on the same folder have their snapshot already
+        for scenario in list_scenarios(crowd, last):
+            if options.only and options.only not in scenario.name:
+                continue
+            measure(profile, scenario, server.pid, first + 50_000, WARM_UP_SECONDS)
+            figures.append(measure(profile, scenario, server.pid, first, options.seconds))
+            print(figures[-1], flush=True)
+        server.terminate()
+    return figures
+
+
+def show(results: dict[str, list[Figures]]) -> None:
+    """Print the figures of all kinds side by side."""
+    table = Table(title=f"{CLIENTS} clients over HTTP")
+    for title in ("database", "call", "calls/s", "p50 ms", "p99 ms", "API CPU ms"):
+        table.add_column(title, justify="left" if title in ("database", "call") else "right")
+    for kind, figures in results.items():
+        for each in figures:
+            numbers = (each.calls_per_second, each.p50, each.p99, each.cpu)
+            table.add_row(kind, each.scenario, *(f"{number:.1f}" for number in numbers))
+    Console().print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--snapshots", type=int, default=1_000_000)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--kinds", default="sqlite,postgresql")
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--url", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        serve(options.serve, options.url)
+        return
+    results = {}
+    with contextlib.ExitStack() as stack:
+        folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lamina-control-")))
+        folder.mkdir(exist_ok=True, parents=True)
+        if "sqlite" in options.kinds:
+            results["SQLite"] = run(folder / "sqlite", None, options)
+        if "postgresql" in options.kinds:
+            (folder / "server").mkdir(exist_ok=True)
+            server = stack.enter_context(running(folder / "server", DURABLE))
+            results["PostgreSQL"] = run(folder / "postgresql", server.url("template_lamina"), options)
+    show(results)
+
+
+if __name__ == "__main__":
+    main()
