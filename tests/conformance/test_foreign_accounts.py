@@ -53,7 +53,7 @@ def test_every_parameter_that_looks_like_a_name_is_known():
 @pytest.mark.parametrize(
     ("action", "parameter"), TRIALS, ids=[f"{action.name}-{parameter.wire}" for action, parameter in TRIALS]
 )
-def test_a_foreign_id_is_an_unknown_id(owner, stranger_world, action, parameter):
+def test_e33_a_foreign_id_is_an_unknown_id(owner, stranger_world, action, parameter):
     owner.renew()
     stranger_world.renew()
     before = owner.dump()

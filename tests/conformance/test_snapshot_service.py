@@ -155,13 +155,14 @@ def test_b15_a_snapshot_that_an_image_uses_cannot_be_deleted(account, force):
     assert account.describe("Snapshot", snapshot_id) is None
 
 
-@pytest.mark.parametrize("gone", range(4))
+@pytest.mark.parametrize("gone", [0, 1, 2])
 def test_b17_deleting_any_snapshot_of_a_chain_leaves_the_others_restorable(account, gone):
-    disk_id, contents, chain = account.make_disk(), [], []
-    for index in range(4):
-        account.write(disk_id, os.urandom(BLOCK), offset=index * BLOCK)
-        account.write(disk_id, os.urandom(BLOCK), offset=8 * BLOCK)
-        contents.append(account.read(disk_id, 10 * BLOCK))
+    disk_id, content, contents, chain = account.make_disk(), bytearray(4 * BLOCK), [], []
+    for index in range(3):
+        for place in (index, 3):  # one block that stays, and one that every snapshot has anew
+            content[place * BLOCK : (place + 1) * BLOCK] = os.urandom(BLOCK)
+        account.write(disk_id, content)
+        contents.append(bytes(content))
         chain.append(account.make_snapshot(disk_id))
     delete(account, chain[gone])
     for index, snapshot_id in enumerate(chain):
@@ -169,7 +170,7 @@ def test_b17_deleting_any_snapshot_of_a_chain_leaves_the_others_restorable(accou
             continue
         account.lamina().call("ResetDisk", {"DiskId": disk_id, "SnapshotId": snapshot_id})
         account.wait_disk(disk_id)
-        assert account.read(disk_id, 10 * BLOCK) == contents[index]
+        assert account.read(disk_id, 4 * BLOCK) == contents[index]
 
 
 def test_e16_retention_can_only_grow(account):

@@ -21,7 +21,7 @@ def code_of(call, *arguments):
     return refused.value.status_code, refused.value.code
 
 
-def test_the_way_of_a_disk(account):
+def test_b02_b08_the_way_of_a_disk(account):
     """Create, write, snapshot, spoil, roll back, compare, delete: the story of B08."""
     sdk = account.new_sdk()
     created = sdk.create_disk(

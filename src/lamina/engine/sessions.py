@@ -3,6 +3,7 @@
 import os
 import secrets
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -128,12 +129,9 @@ class Session:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        try:
+        # The work's own outcome matters more; a sweep takes the object out when this process is gone.
+        with suppress(Fault):
             self._store.delete(self._key)
-        except Fault:
-            # The work's own outcome matters more; a sweep takes the object out when this process is gone.
-            if error is None:
-                return
 
     @property
     def _key(self) -> str:

@@ -7,7 +7,7 @@ _OF_POLICY = sa.text("disk_id IS NULL")
 
 
 def create_policies() -> None:
-    """Automatic snapshot policies."""
+    """Automatic snapshot policies, and which one a disk has."""
     op.create_table(
         "policies",
         sa.Column("id", sa.Text(), nullable=False),
@@ -37,6 +37,9 @@ def create_policies() -> None:
     )
     op.create_index("ix_policies_next_run_at", "policies", ["next_run_at"], unique=False)
     op.create_index("ix_policies_planned_at", "policies", ["planned_at"], unique=False)
+    op.add_column("disks", sa.Column("policy_id", sa.Text(), nullable=True))
+    op.add_column("disks", sa.Column("policy_applied_at", sa.BigInteger(), nullable=True))
+    op.create_index("ix_disks_policy", "disks", ["policy_id", "id"], unique=False)
 
 
 def create_policy_runs() -> None:

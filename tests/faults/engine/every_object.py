@@ -24,7 +24,6 @@ from lamina.engine.sessions import SESSIONS, ProcessMark, SessionKind, SessionRe
 from tests.factories.disks import SparseDisk, fill
 from tests.factories.repositories import (
     SECRET,
-    bury,
     copy_store,
     make_clock,
     make_repository,
@@ -33,6 +32,7 @@ from tests.factories.repositories import (
 )
 
 FAR = BRANCH_SPAN_BYTES // BLOCK_BYTES  # the first block of the second branch
+_DEAD_PID = 2**22 + 1  # above the kernel's limit (PID_MAX_LIMIT): no process has it
 DISK_BYTES = BRANCH_SPAN_BYTES + 5 * BLOCK_BYTES + 777
 
 _KINDS = {
@@ -166,7 +166,8 @@ def build():
     disks["s-late"].write(0, fill("late"))
     take(repository, disks["s-late"], snapshot_id="s-late", parent="s-next")
     for number in range(2):
-        _publish(repository, SessionKind.READ, "s-base")  # holds back every list that is condemned from now on
+        # This reader lives: every list that is condemned from now on waits for it.
+        _publish(repository, SessionKind.READ, "s-base", ProcessMark.current())
         _be_killed(repository, f"s-never{number}")
         _be_deleted(repository, f"s-dead{number}")
         sweep(repository)
@@ -213,16 +214,12 @@ def _be_killed(repository, snapshot_id):
     disk.write(0, fill(f"lost {snapshot_id}"))
     take(repository, disk, snapshot_id=snapshot_id)
     repository.store.delete(f"snapshots/{snapshot_id}/00000000")
-    session = _publish(repository, SessionKind.CAPTURE, snapshot_id)
-    bury(repository.store, repository, {session})
+    gone = msgspec.structs.replace(ProcessMark.current(), pid=_DEAD_PID)
+    _publish(repository, SessionKind.CAPTURE, snapshot_id, gone)
 
 
-def _publish(repository, kind, snapshot_id):
-    session_id = mint_session_id()
+def _publish(repository, kind, snapshot_id, process):
+    key = SESSIONS + mint_session_id()
     now = repository.clock.now()
-    record = SessionRecord(
-        kind=kind, snapshot=snapshot_id, process=ProcessMark.current(), started_at=now, beat_at=now
-    )
-    key = SESSIONS + session_id
+    record = SessionRecord(kind=kind, snapshot=snapshot_id, process=process, started_at=now, beat_at=now)
     repository.store.put(key, repository.cipher.seal(KIND_SESSION, key, msgspec.json.encode(record)))
-    return session_id

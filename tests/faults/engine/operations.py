@@ -6,8 +6,13 @@ from lamina.engine.maintenance.compaction import compact
 from lamina.engine.maintenance.sweep import sweep
 from lamina.engine.maintenance.verify import verify
 from lamina.engine.objects.memory import MemoryStore
-from lamina.engine.repository import NoRepositoryError, Repository, RepositoryExistsError, SnapshotExistsError
-from lamina.engine.repository import SnapshotNotFoundError
+from lamina.engine.repository import (
+    NoRepositoryError,
+    Repository,
+    RepositoryExistsError,
+    SnapshotExistsError,
+    SnapshotNotFoundError,
+)
 from lamina.engine.seal.keys import KeyFile, WrongSecretError
 from tests.factories.disks import make_block_disk
 from tests.factories.repositories import (
@@ -18,8 +23,10 @@ from tests.factories.repositories import (
     find_dead_pid,
     make_clock,
     make_repository,
+    objects_of,
+    sweep_clean,
+    take,
 )
-from tests.factories.repositories import objects_of, sweep_clean, take
 
 NEW_SECRET = KeyFile(b"another key file of thirty-two b")
 _DISK_BYTES = 300 * 65536 + 5
@@ -102,7 +109,7 @@ class Trial:
                 self.store.put(key, data)
 
     def check(self, *, was_really_killed=False):
-        """The machine starts again: everything is right, the operation can be done (again), and nothing is left over."""
+        """The machine starts again: everything is right, the operation can be done, and nothing is left over."""
         clock = make_clock()
         if not was_really_killed:  # then sweeps must find out by themselves that the process is gone
             clock.advance(STALE)

@@ -1,5 +1,7 @@
 """Plans against a naive model that looks at every block by itself."""
 
+from itertools import pairwise
+
 import hypothesis.strategies as st
 from hypothesis import given
 
@@ -94,7 +96,7 @@ def test_an_aligned_hint_covers_the_blocks_and_nothing_else(size, ranges):
     ]
     assert sorted(blocks) == covered
     assert all(extent.end % BLOCK_BYTES == 0 or extent.end == size for extent in aligned)
-    assert all(one.end < other.offset for one, other in zip(aligned, aligned[1:], strict=False))
+    assert all(one.end < other.offset for one, other in pairwise(aligned))
 
 
 @given(_disks())

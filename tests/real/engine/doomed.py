@@ -1,4 +1,7 @@
-"""A process that kills itself at one call of the store: `python -m tests.real.engine.doomed DIRECTORY OPERATION CALL EFFECT`."""
+"""A process that kills itself at one call of the store.
+
+Usage: python -m tests.real.engine.doomed DIRECTORY OPERATION CALL EFFECT
+"""
 
 import os
 import signal

@@ -380,6 +380,7 @@ def test_a_suspended_account_makes_no_snapshots_and_may_look_and_delete(installa
         ("CreateSnapshot", {"DiskId": disk_id}),
         ("ResetDisk", {"DiskId": disk_id, "SnapshotId": "s-1"}),
         ("CreateDisk", {"RegionId": REGION, "ZoneId": ZONE, "SnapshotId": "s-1"}),
+        ("CreateDisk", {"RegionId": REGION, "ZoneId": ZONE, "Size": "20"}),
     ):
         answer = caller.call(action, **extra)
         assert (answer.status, answer.code) == (403, "InvalidAccountStatus.NotEnoughBalance"), action

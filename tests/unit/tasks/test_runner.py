@@ -1,5 +1,6 @@
 """The threads: wake up, race, stop. These tests wait for threads, never for a fixed time."""
 
+import itertools
 import threading
 from datetime import timedelta
 
@@ -51,6 +52,31 @@ def test_racing_workers_run_every_task_once(bench):
     assert bench.diary.lines.count("settle succeeded") == count
     assert bench.diary.lines.count("run one") == count
     assert {bench.task(task_id).state for task_id in tasks} == {TaskState.SUCCEEDED}
+    assert {bench.task(task_id).fence for task_id in tasks} == {1}
+
+
+class LeapingClock(SystemClock):
+    """Every look at it finds that an hour has passed: every lease is over at once."""
+
+    def __init__(self):
+        self._hours = itertools.count()
+
+    def now(self):
+        return super().now() + timedelta(hours=next(self._hours))
+
+
+def test_a_clock_that_leaps_takes_no_task_from_a_thread_of_the_same_process(bench):
+    count = 60
+    finished = threading.Semaphore(0)
+    bench.diary.on_settle = finished.release
+    runner = Runner(bench.database, LeapingClock(), bench.diary, (DIARY,), {QUICK: 4})
+    tasks = [bench.add(key=f"key {number}") for number in range(count)]
+    runner.start()
+    try:
+        for _ in range(count):
+            assert finished.acquire(timeout=SECONDS)
+    finally:
+        assert runner.stop(patience_seconds=SECONDS)
     assert {bench.task(task_id).fence for task_id in tasks} == {1}
 
 

@@ -286,8 +286,7 @@ def test_ids_and_parents_that_cannot_be_are_refused(repository):
 
 def test_captures_of_one_repository_at_once(repository):
     disks = [
-        make_block_disk({**{block: "common" for block in range(20)}, 30 + turn: f"own {turn}"})
-        for turn in range(4)
+        make_block_disk({**dict.fromkeys(range(20), "common"), 30 + turn: f"own {turn}"}) for turn in range(4)
     ]
     results = [None] * len(disks)
 

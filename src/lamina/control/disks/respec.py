@@ -17,6 +17,8 @@ from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskState
 from lamina.control.installation import Installation
 from lamina.control.scope import Scope
+from lamina.control.shown_tasks.show import show_task
+from lamina.control.shown_tasks.states import TaskAction
 from lamina.control.snapshots.errors import SnapshotInProgressError
 from lamina.control.snapshots.queries import find_unfinished
 from lamina.ids import DiskId, TaskId
@@ -74,8 +76,10 @@ def respec_disk(
     check_size(disk.category, disk.performance_level, disk.size_gib)
     check_size(new_category, new_level, disk.size_gib)
     arguments = RespecArguments(disk_id=disk_id, category=new_category, performance_level=new_level)
-    disk.task_id = enqueue(scope.session, scope.clock, RESPEC_DISK, arguments, key=disk_id)
-    return disk.task_id
+    task_id = enqueue(scope.session, scope.clock, RESPEC_DISK, arguments, key=disk_id)
+    show_task(scope, task_id, TaskAction.MODIFY_DISK_SPEC, resource_id=disk_id, region_id=disk.region_id)
+    disk.task_id = task_id
+    return task_id
 
 
 def _look(plant: Installation, task: RespecArguments, _context: StepContext) -> None:

@@ -1,6 +1,5 @@
 """Sweep: remove what nothing reaches, beside running captures, readers and other sweeps (docs/format.md §5)."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -307,7 +306,7 @@ def _tell_waiting(repository: Repository, sight: _Sight, report: SweepReport) ->
     report.waiting_packs = sum(len(item.pack_keys) for item in condemned.lists)
     report.waiting_manifests = sum(len(item.manifest_keys) for item in condemned.lists)
     report.waiting_bytes = sum(sight.packs.get(key, 0) for item in condemned.lists for key in item.pack_keys)
-    witnesses: Iterable[SessionId] = frozenset().union(*(item.witnesses or () for item in condemned.lists))
+    witnesses: frozenset[SessionId] = frozenset().union(*(item.witnesses or () for item in condemned.lists))
     running = {item.session_id for item in list_sessions(repository.store, repository.cipher)}
     report.waiting_for = sorted(running.intersection(witnesses))
 

@@ -38,6 +38,7 @@ _ARGON2_LANES: Final = 4
 _ARGON2_MEMORY_KIB_MAX: Final = 1024 * KIB
 _ARGON2_TIME_MAX: Final = 64
 _ARGON2_LANES_MAX: Final = 64
+_ARGON2_SALT_BYTES_MIN: Final = 8  # RFC 9106 §3.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,9 +231,10 @@ def _slot_key(unlock: Unlock, secret: Secret) -> bytes:
         1 <= unlock.time <= _ARGON2_TIME_MAX
         and 1 <= unlock.lanes <= _ARGON2_LANES_MAX
         and 8 * unlock.lanes <= unlock.memory_kib <= _ARGON2_MEMORY_KIB_MAX
+        and len(salt) >= _ARGON2_SALT_BYTES_MIN
     )
     if not sane:
-        raise Corruption("the repository's key slot is damaged: it asks for an absurd amount of work")
+        raise Corruption("the repository's key slot is damaged: what it asks of argon2id is absurd")
     return hash_secret_raw(
         secret.text.encode(),
         salt,

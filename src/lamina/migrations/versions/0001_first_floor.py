@@ -127,8 +127,6 @@ def _create_disks() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("attached_at", sa.BigInteger(), nullable=True),
         sa.Column("detached_at", sa.BigInteger(), nullable=True),
-        sa.Column("policy_id", sa.Text(), nullable=True),
-        sa.Column("policy_applied_at", sa.BigInteger(), nullable=True),
         sa.Column("source_disk_id", sa.Text(), nullable=True),
         sa.Column("image_id", sa.Text(), nullable=True),
         sa.Column("instance_id", sa.Text(), nullable=True),
@@ -166,7 +164,6 @@ def _create_disks() -> None:
     op.create_index("ix_disks_instance_id", "disks", ["instance_id"], unique=False)
     op.create_index("ix_disks_origin_instance_id", "disks", ["origin_instance_id"], unique=False)
     op.create_index("ix_disks_state", "disks", ["state"], unique=False)
-    op.create_index("ix_disks_policy", "disks", ["policy_id", "id"], unique=False)
     op.create_index("ix_disks_source_snapshot_id", "disks", ["source_snapshot_id"], unique=False)
 
 

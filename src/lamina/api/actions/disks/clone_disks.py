@@ -9,7 +9,6 @@ from lamina.api.codes import SUSPENDED, ApiError, Code
 from lamina.api.schema import param
 from lamina.api.shapes.tags import DUPLICATE_TAG, MAX_TAGS, Tag, read_tags
 from lamina.api.spec import Kind, action
-from lamina.control.accounts.states import AccountStanding
 from lamina.control.disks.categories import DiskCategory, PerformanceLevel
 from lamina.control.disks.clone import DiskClone
 from lamina.control.disks.clone import clone_disk as clone
@@ -113,7 +112,8 @@ class CloneDisksAnswer:
 )
 def clone_disks(call: Call, scope: Scope, request: CloneDisksRequest) -> CloneDisksAnswer:
     """Copy a disk as it is at this moment into a new one, which is `Available` once that is done."""
-    _refuse_what_is_not_offered(call, request)
+    call.require_snapshot_service()  # a suspended account makes nothing new
+    _refuse_what_is_not_offered(request)
     level = request.performance_level
     disk = clone(
         scope,
@@ -130,11 +130,9 @@ def clone_disks(call: Call, scope: Scope, request: CloneDisksRequest) -> CloneDi
     return CloneDisksAnswer(task_group_id=disk.task_id)
 
 
-def _refuse_what_is_not_offered(call: Call, request: CloneDisksRequest) -> None:
-    is_overdue = call.key.standing is AccountStanding.SUSPENDED
+def _refuse_what_is_not_offered(request: CloneDisksRequest) -> None:
     group = request.resource_group_id
     refusals = (
-        (is_overdue, SUSPENDED, "The account is suspended for overdue payments; settle them first"),
         (
             request.encrypted or request.kms_key_id is not None,
             _NO_ENCRYPTION,

@@ -201,9 +201,8 @@ def create_disk(call: Call, scope: Scope, request: CreateDiskRequest) -> CreateD
     """Create a disk, empty or from a snapshot; it is `Available` once its bytes are made."""
     zone_id = _choose_zone(scope, request)
     _refuse_what_is_not_offered(request)
-    if request.snapshot_id is not None:
-        call.require_snapshot_service()
-    elif request.size is None:
+    call.require_snapshot_service()  # a suspended account makes nothing new, empty disks neither
+    if request.snapshot_id is None and request.size is None:
         raise ApiError(
             MISSING_PARAMETER, "The parameter Size is mandatory for a disk that no snapshot is given for"
         )

@@ -17,6 +17,7 @@ from lamina.control.disks.errors import (
 from lamina.control.scope import Scope
 from lamina.control.snapshots.errors import SnapshotInProgressError
 from lamina.ids import DiskId
+from lamina.tasks.errors import TaskBusyError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,7 @@ class DeleteDiskAnswer:
 
 @action(
     kind=Kind.WRITES,
-    raises=(DiskStateError, DiskAttachedError, SystemDiskKeptError),
+    raises=(DiskStateError, DiskAttachedError, SystemDiskKeptError, TaskBusyError),
     errors={
         SnapshotInProgressError: Code(403, "DiskCreatingSnapshot"),
         DiskConnectedError: Code(403, "DiskStillAttached"),

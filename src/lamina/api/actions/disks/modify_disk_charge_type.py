@@ -8,7 +8,6 @@ from lamina.api.call import Call
 from lamina.api.codes import SUSPENDED, ApiError, Code
 from lamina.api.schema import param
 from lamina.api.spec import Kind, action
-from lamina.control.accounts.states import AccountStanding
 from lamina.control.disks.errors import (
     AttachedElsewhereError,
     DiskNotFoundError,
@@ -96,8 +95,7 @@ def modify_disk_charge_type(
     call: Call, scope: Scope, request: ModifyDiskChargeTypeRequest
 ) -> ModifyDiskChargeTypeAnswer:
     """Keep disks of an instance paid by use; paying for them in advance is refused."""
-    if call.key.standing is AccountStanding.SUSPENDED:
-        raise ApiError(SUSPENDED, "The account is suspended for overdue payments; settle them first")
+    call.require_snapshot_service()  # a suspended account orders nothing
     get_instance(scope, request.instance_id)
     for disk_id in request.disk_ids:
         disk = get_disk(scope, disk_id)

@@ -30,6 +30,7 @@ from lamina.control.snapshots.errors import (
     SnapshotNotReadyError,
 )
 from lamina.ids import DiskId
+from lamina.tasks.errors import TaskBusyError
 
 _BUSY: Final = Code(403, "IncorrectDiskStatus")
 _GONE: Final = Code(403, "InvalidSourceSnapshot")
@@ -64,6 +65,7 @@ class ReInitDiskAnswer:
         DiskConnectedError,
         DiskStateError,
         SourceSnapshotGoneError,
+        TaskBusyError,
     ),
     errors={
         NotAttachedError: _BUSY,

@@ -26,6 +26,7 @@ from lamina.control.snapshots.errors import (
     SnapshotNotReadyError,
 )
 from lamina.ids import DiskId, SnapshotId
+from lamina.tasks.errors import TaskBusyError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,7 @@ class ResetDiskAnswer:
         SnapshotNotReadyError,
         SnapshotDataMissingError,
         SnapshotMismatchError,
+        TaskBusyError,
     ),
     answers=(SUSPENDED,),
     errors={SnapshotInProgressError: Code(403, "IncorrectDiskStatus.HasUnfinishedSnapshot")},

@@ -29,6 +29,7 @@ from lamina.control.snapshots.errors import (
     SnapshotNotReadyError,
 )
 from lamina.ids import DiskId, RegionId, SnapshotId
+from lamina.tasks.errors import TaskBusyError
 
 _MAX_DISKS: Final = 10
 
@@ -90,6 +91,7 @@ class ResetDisksAnswer:
         SnapshotNotReadyError,
         SnapshotDataMissingError,
         SnapshotMismatchError,
+        TaskBusyError,
     ),
     answers=(MISSING_PARAMETER, SUSPENDED),
     errors={SnapshotInProgressError: Code(403, "IncorrectDiskStatus.HasUnfinishedSnapshot")},

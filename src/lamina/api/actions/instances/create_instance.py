@@ -10,7 +10,6 @@ from lamina.api.schema import param
 from lamina.api.shapes.instance import DataDisk, SystemDisk, read_data_disk, read_system_disk
 from lamina.api.shapes.tags import DUPLICATE_TAG, MAX_TAGS, Tag, read_tags
 from lamina.api.spec import Kind, action
-from lamina.control.accounts.states import AccountStanding
 from lamina.control.disks.errors import DeviceTakenError, DiskCategoryError, DiskLimitError, DiskSizeError
 from lamina.control.idempotency.errors import TokenReusedError
 from lamina.control.instances.errors import InstanceTypeError
@@ -131,7 +130,8 @@ class CreateInstanceAnswer:
 def create_instance(call: Call, scope: Scope, request: CreateInstanceRequest) -> CreateInstanceAnswer:
     """Create an instance with its disks; it is `Stopped` once they are made."""
     _check_image(request)
-    _refuse_what_is_not_offered(call, request)
+    call.require_snapshot_service()  # a suspended account makes nothing new
+    _refuse_what_is_not_offered(request)
     instance = create(
         scope,
         NewInstance(
@@ -164,9 +164,7 @@ def _check_image(request: CreateInstanceRequest) -> None:
         )
 
 
-def _refuse_what_is_not_offered(call: Call, request: CreateInstanceRequest) -> None:
-    if call.key.standing is AccountStanding.SUSPENDED:
-        raise ApiError(SUSPENDED, "The account is suspended for overdue payments; settle them first")
+def _refuse_what_is_not_offered(request: CreateInstanceRequest) -> None:
     if any(disk.size is None and disk.snapshot_id is None for disk in request.data_disk):
         raise ApiError(
             MISSING_PARAMETER, "The parameter DataDisk.N.Size is mandatory for a disk without a snapshot"
