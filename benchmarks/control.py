@@ -25,6 +25,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import func, select
 from uvicorn import Server
 
 from lamina.api.actions.snapshots.describe_snapshots import DescribeSnapshotsRequest
@@ -40,6 +41,7 @@ from lamina.settings import Settings
 from tests.factories.crowd import Crowd, disk_id, fill, snapshot_id
 from tests.servers.postgresql import running
 
+LOAD = "load"
 CLIENTS = 20
 PROCESSES = 2
 SECONDS = 10.0
@@ -85,7 +87,7 @@ def list_scenarios(crowd: Crowd, last: str) -> list[Scenario]:
         Scenario("last page by token", "DescribeSnapshots", lambda _: {"MaxResults": 10, "NextToken": last}),
         Scenario("last page by number", "DescribeSnapshots", lambda _: {"PageNumber": snapshots // 10}),
         Scenario("disks by id", "DescribeDisks", lambda n: {"DiskIds": json.dumps([disk_id(n * 7919 % crowd.disks)])}),
-        Scenario("CreateSnapshot", "CreateSnapshot", lambda n: {"DiskId": disk_id(n % crowd.disks), "SnapshotName": "load"}),
+        Scenario("CreateSnapshot", "CreateSnapshot", lambda n: {"DiskId": disk_id(n % crowd.disks), "SnapshotName": LOAD}),
     ]
 
 
@@ -98,8 +100,22 @@ def opened(folder: Path, url: str | None) -> Iterator[Installation]:
         yield installation
 
 
-def prepare(folder: Path, url: str | None, snapshots: int) -> tuple[Crowd, str]:
-    """Fill the database of a run, if it is empty; answers with the token of the last page."""
+@dataclass(frozen=True)
+class Scene:
+    """A filled database.
+
+    Attributes:
+        last: the token of the last page.
+        used: how many of its disks are being snapshotted since an earlier run.
+    """
+
+    crowd: Crowd
+    last: str
+    used: int
+
+
+def prepare(folder: Path, url: str | None, snapshots: int) -> Scene:
+    """Fill the database of a run, if it is empty."""
     with opened(folder, url) as installation:
         credentials = json.loads((folder / "data" / "credentials.json").read_text())
         crowd = Crowd(account_id=credentials["account_id"], region_id=REGION, zone_id=ZONE, snapshots=snapshots)
@@ -110,11 +126,14 @@ def prepare(folder: Path, url: str | None, snapshots: int) -> tuple[Crowd, str]:
             (folder / "filled").touch()
         with installation.database.reading() as session:
             row = session.get(SnapshotRecord, snapshot_id(9))
+            query = select(func.count()).where(SnapshotRecord.name == LOAD)
+            used = session.scalar(query.where(SnapshotRecord.account_id == crowd.account_id))
         pager = Pager(
             key=installation.root_key.derive("paging"), account_id=crowd.account_id, action="DescribeSnapshots"
         )
         request = DescribeSnapshotsRequest(region_id=REGION, max_results=10)
-        return crowd, pager.write(PageKey(created_at=row.created_at, id=row.id), request)
+        last = pager.write(PageKey(created_at=row.created_at, id=row.id), request)
+        return Scene(crowd=crowd, last=last, used=used)
 
 
 def serve(folder: Path, url: str | None) -> None:
@@ -178,7 +197,7 @@ def read_cpu(pid: int) -> float:
 def run(folder: Path, url: str | None, options: argparse.Namespace) -> list[Figures]:
     """All scenarios on one database."""
     folder.mkdir(exist_ok=True, parents=True)
-    crowd, last = prepare(folder, url, options.snapshots)
+    scene = prepare(folder, url, options.snapshots)
     credentials = json.loads((folder / "data" / "credentials.json").read_text())
     command = [sys.executable, "-m", "benchmarks.control", "--serve", str(folder), *(["--url", url] if url else [])]
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as server:
@@ -191,12 +210,12 @@ def run(folder: Path, url: str | None, options: argparse.Namespace) -> list[Figu
             region_id=REGION,
         )
         figures = []
-        first = int(time.time()) % 10_000  # disks of an earlier run on the same folder have their snapshot already
-        for scenario in list_scenarios(crowd, last):
+        for scenario in list_scenarios(scene.crowd, scene.last):
             if options.only and options.only not in scenario.name:
                 continue
-            measure(profile, scenario, server.pid, first + 50_000, WARM_UP_SECONDS)
-            figures.append(measure(profile, scenario, server.pid, first, options.seconds))
+            if scenario.action != "CreateSnapshot":  # a disk has one unfinished snapshot at most
+                measure(profile, scenario, server.pid, 0, WARM_UP_SECONDS)
+            figures.append(measure(profile, scenario, server.pid, scene.used, options.seconds))
             print(figures[-1], flush=True)
         server.terminate()
     return figures

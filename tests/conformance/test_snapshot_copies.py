@@ -9,7 +9,7 @@ from lamina.clock import SystemClock
 from lamina.control.installation import open_metadata
 from lamina.control.regions.create import NewRegion, create_region
 from lamina.ids import RegionId, ZoneId
-from tests.conformance.conftest import REGION, serving, wait_until
+from tests.conformance.conftest import REGION, ZONE, serving, wait_until
 from tests.conformance.test_snapshot_service import code_of
 
 FAR, FAR_ZONE = "eu-far-1", "eu-far-1-a"
@@ -22,7 +22,11 @@ def copying_service(tmp_path_factory):
     (folder / "data" / "lamina.toml").write_text("copy_snapshots = true\n")
     with serving(folder) as service:
         region = NewRegion(
-            id=RegionId(FAR), local_name="Far", store="store/far", time_zone="UTC", zones={ZoneId(FAR_ZONE): "A"}
+            id=RegionId(FAR),
+            local_name="Far",
+            store="store/far",
+            time_zone="UTC",
+            zones={ZoneId(FAR_ZONE): "A"},
         )
         with open_metadata(service.data_dir) as (database, _), database.transaction() as session:
             create_region(session, SystemClock(), region)
@@ -57,12 +61,20 @@ def test_e29_a_copy_restores_to_the_same_bytes_in_the_other_region(copying_servi
         return sdk.describe_snapshots(request).body.snapshots.snapshot[0]
 
     found = wait_until(look, lambda snapshot: snapshot.status == "accomplished")
-    assert (found.source_snapshot_id, found.source_region_id, found.retention_days) == (snapshot_id, REGION, 3)
+    assert (found.source_snapshot_id, found.source_region_id, found.retention_days) == (
+        snapshot_id,
+        REGION,
+        3,
+    )
     reset = m.ResetDiskRequest(disk_id=disk_id, snapshot_id=copy_id)
     assert code_of(sdk.reset_disk, reset) == (403, "InvalidParameter.Mismatch")
-    here = m.CreateDiskRequest(region_id=REGION, zone_id="cn-hangzhou-h", disk_category="cloud_auto", snapshot_id=copy_id)
+    here = m.CreateDiskRequest(
+        region_id=REGION, zone_id=ZONE, disk_category="cloud_auto", snapshot_id=copy_id
+    )
     assert code_of(sdk.create_disk, here) == (404, "InvalidSnapshotId.NotFound")
-    there = m.CreateDiskRequest(region_id=FAR, zone_id=FAR_ZONE, disk_category="cloud_auto", snapshot_id=copy_id)
+    there = m.CreateDiskRequest(
+        region_id=FAR, zone_id=FAR_ZONE, disk_category="cloud_auto", snapshot_id=copy_id
+    )
     far_disk = sdk.create_disk(there).body.disk_id
 
     def look_at_disk():

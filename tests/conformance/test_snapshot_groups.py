@@ -76,7 +76,7 @@ def test_e20_a_member_that_an_image_uses_is_kept_when_the_group_goes(account):
 
 def test_what_no_group_is_made_of(account):
     sdk = account.new_sdk()
-    disk_id = account.make_disk(ONE)
+    disk_id, old = account.make_disk(ONE), account.make_disk(DiskCategory="cloud_ssd")
     for options, code in (
         ({}, (400, "MissingParamter.InstanceId")),
         (
@@ -86,7 +86,10 @@ def test_what_no_group_is_made_of(account):
         ({"disk_id": ["d-none"]}, (404, "InvalidDiskId.NotFound")),
         ({"instance_id": "i-none"}, (404, "InvalidInstanceId.NotFound")),
         ({"disk_id": [disk_id], "name": "1"}, (400, "InvalidParameter.Name")),
-        ({"disk_id": [disk_id, account.make_disk(DiskCategory="cloud_ssd")]}, (400, "DiskCategory.OperationNotSupported")),
+        (
+            {"disk_id": [disk_id, old]},
+            (400, "DiskCategory.OperationNotSupported"),
+        ),
     ):
         with pytest.raises(ClientException) as refused:
             sdk.create_snapshot_group(m.CreateSnapshotGroupRequest(region_id=REGION, **options))

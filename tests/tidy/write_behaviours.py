@@ -16,8 +16,8 @@ _ROW: Final = re.compile(r"([be])(\d{1,2})([a-z]?)")
 _HEAD: Final = """\
 # Behaviours, and the tests that show them
 
-Made by `python -m tests.tidy.write_behaviours` from the names of the tests. B rows are the promises of the Snapshot FAQ;
-E rows say what they mean for the ECS API.
+Made by `python -m tests.tidy.write_behaviours` from the names of the tests. B rows are the promises of the
+Snapshot FAQ; E rows say what they mean for the ECS API.
 
 {shown} of {count} rows have a test.
 
@@ -44,7 +44,7 @@ def find_tests() -> Mapping[str, Sequence[str]]:
         for function in list_functions(source):
             if function.name.startswith("test_"):
                 for row in read_rows(function.name):
-                    found[row].append(f"`{source.name.removeprefix('tests/')}`: `{function.name}`")
+                    found[row].append(f"`{source.name}`: `{function.name}`")
     return {row: sorted(tests) for row, tests in found.items()}
 
 

@@ -46,6 +46,7 @@ def create_tags() -> None:
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
         sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("region_id", sa.Text(), nullable=False),
         sa.CheckConstraint("length(key) BETWEEN 1 AND 128", name="ck_tags_key_length"),
         sa.CheckConstraint(
             "resource_type IN ('disk', 'snapshot', 'snapshotpolicy', 'instance', 'snapshotgroup')",
@@ -55,9 +56,15 @@ def create_tags() -> None:
         sa.PrimaryKeyConstraint("resource_type", "resource_id", "key", name="pk_tags"),
     )
     op.create_index(
-        "ix_tags_account",
+        "ix_tags_value",
         "tags",
-        ["account_id", "resource_type", "key", "value", "resource_id"],
+        ["account_id", "region_id", "resource_type", "key", "value", "resource_id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_tags_key",
+        "tags",
+        ["account_id", "region_id", "resource_type", "key", "resource_id"],
         unique=False,
     )
 

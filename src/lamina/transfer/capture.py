@@ -212,7 +212,10 @@ def _weigh_hint(
     if source.size_bytes > parent.size_bytes:
         extents.append(Extent(parent.size_bytes, source.size_bytes - parent.size_bytes))
     changed = align_hint(extents, source.size_bytes)
-    lie = _find_lie(repository, source, parent.root, changed, request.sample_blocks)
+    try:
+        lie = _find_lie(repository, source, parent.root, changed, request.sample_blocks)
+    except Corruption as damage:  # no fault of the hint, but what cannot be compared cannot be trusted
+        return _Plan(CaptureMode.SCAN, [], f"the parent is damaged where it was compared: {damage}")
     if lie is not None:
         return _Plan(
             CaptureMode.SCAN, [], f"the block at byte {lie * BLOCK_BYTES} changed and is not in it", lied=True
@@ -226,15 +229,15 @@ def _find_lie(
     """A block outside the hint that differs from the parent, among `count` drawn at random.
 
     They are drawn from one leaf, so that the check costs two requests, on a disk of any size.
+
+    Raises:
+        Corruption: that leaf of the parent is damaged.
     """
     blocks = count_steps(source.size_bytes, BLOCK_BYTES)
     if count == 0 or blocks == 0:
         return None
     leaf_index = secrets.randbelow(count_steps(blocks, LEAF_BLOCKS))
-    try:
-        leaf = find_leaf(parent, repository.pages, leaf_index)
-    except Corruption:
-        return BlockIndex(leaf_index * LEAF_BLOCKS)  # what cannot be compared cannot be trusted
+    leaf = find_leaf(parent, repository.pages, leaf_index)
     first = leaf_index * LEAF_BLOCKS
     inside = [BlockIndex(block) for block in range(first, min(first + LEAF_BLOCKS, blocks))]
     outside = [block for block in inside if not _covers(changed, block)]

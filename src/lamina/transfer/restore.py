@@ -264,6 +264,8 @@ class _LeafRestore:
             found[tail:] = bytes(BLOCK_BYTES - tail)
         if isinstance(entry, Stored):
             return self._repository.identity.block(found) == entry.block_id
+        if entry is Written.ZERO and self._request.keep_zeros:
+            return False  # what reads as zero may be a hole
         return found == ZERO_BLOCK
 
     def _write_data(self, wanted: Sequence[tuple[int, Stored]], outcome: _Outcome) -> None:

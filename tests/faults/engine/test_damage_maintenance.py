@@ -4,12 +4,13 @@ from contextlib import suppress
 
 import pytest
 
+from lamina.engine.condemned import CondemnedList, put_condemned
 from lamina.engine.maintenance.compaction import compact
 from lamina.engine.maintenance.sweep import sweep
 from lamina.engine.maintenance.verify import verify
-from lamina.engine.repository import Repository
+from lamina.engine.sessions import mint_session_id
 from lamina.failures import Corruption, Refusal
-from tests.factories.repositories import bring_back, copy_store, sweep_clean
+from tests.factories.repositories import bring_back, copy_store, sweep_clean, take
 from tests.faults.engine.damaging import Damage, apply, flip, removed
 from tests.faults.engine.every_object import ROLES, open_repository
 
@@ -18,9 +19,8 @@ def list_damages(every, key):
     data = every.objects[key]
     yield from (flip(data, 7), flip(data, len(data) // 2), flip(data, len(data) - 1))
     yield Damage("cut", data[: len(data) // 2], 0, 0)
-    if (
-        every.role_of(key) != "manifest"
-    ):  # without a manifest a snapshot does not exist, and what it needs goes
+    # Without a manifest a snapshot does not exist, and what only it needs goes: test_damage_undetectable.py.
+    if every.role_of(key) != "manifest":
         yield removed(data)
     for other in every.keys_of(every.role_of(key)):
         if other != key:
@@ -105,14 +105,13 @@ def test_the_superseded_manifest_of_a_damaged_snapshot_stays(every, compacted, w
     for _ in range(3):
         report = sweep(repository)
     assert report.damage
-    assert old in every.objects
     assert bring_back(as_it_was(repository, "s-base"), "s-base").contents == every.disks["s-base"].contents
     compacted.put(key, good)
     sweep_clean(open_repository(compacted))
     assert old not in {row.key for row in compacted.list("snapshots/s-base/")}
 
 
-def as_it_was(repository, snapshot_id) -> Repository:
+def as_it_was(repository, snapshot_id):
     """The repository before a compaction touched the snapshot, as an operator would bring it back."""
     store = copy_store(repository.store)
     store.delete(repository.find_folder(snapshot_id).bodies[-1])
@@ -156,3 +155,25 @@ def test_a_compaction_does_not_begin_while_a_page_is_damaged(every, compacted):
     report = compact(open_repository(compacted), sparse_below=2.0)
     assert report.rewritten_snapshots == 0
     assert key in report.skipped
+
+
+def test_a_condemned_damaged_pack_is_not_used_again_and_stays_while_it_is_needed(every, compacted):
+    """What a full capture finds in the local index may be damaged; a condemned list is how that is said."""
+    key = next(key for key in every.keys_of("data pack") if every.list_records(key))
+    apply(compacted, key, flip(every.objects[key], every.list_records(key)[0][0]))
+    repository = open_repository(compacted)
+    sweep_id = mint_session_id()
+    put_condemned(
+        compacted,
+        repository.cipher,
+        CondemnedList(sweep=sweep_id, pack_keys=frozenset({key}), manifest_keys=frozenset(), witnesses=None),
+    )
+    take(repository, every.disks["s-next"], snapshot_id="s-whole")
+    check_snapshots(repository, {"s-whole": every.disks["s-next"]})
+    sweep_clean(repository)
+    assert any(compacted.list(key))
+    for snapshot_id in ("s-base", "s-next", "s-late"):
+        repository.delete_snapshot(snapshot_id)
+    sweep_clean(repository)
+    assert not any(compacted.list(key))
+    assert verify(repository, percent=100).is_sound

@@ -6,8 +6,6 @@ from lamina.engine.format import PACK_HEADER, TAG_BYTES
 from tests.faults.engine.damaging import Tally, flip, judge, list_cuts, list_exchanges, removed
 from tests.faults.engine.every_object import PACK_ROLES
 
-NOTHING = ()
-
 
 def list_needed(every, role):
     return [key for key in every.keys_of(role) if every.list_records(key)]
@@ -77,5 +75,5 @@ def test_no_cut_no_exchange_and_no_loss_of_a_needed_pack_goes_undetected(every, 
 def test_damage_of_an_idle_pack_is_reported_and_costs_nothing(every, role):
     for key in list_idle(every, role):
         data = every.objects[key]
-        flips = [flip(data, position) for position in range(0, len(data), 23)]
+        flips = [flip(data, position) for position in range(0, len(data), 41)]
         check(every, key, [*flips, *list_cuts(data), *list_exchanges(every, key)])

@@ -2,9 +2,6 @@
 
 from dataclasses import replace
 
-from tests.factories.installation import Site
-from tests.faults.tasks.scenario import Scenario
-
 from lamina.blockio.file_volume import list_frozen
 from lamina.control.paging import Slice
 from lamina.control.regions.create import NewRegion, create_region
@@ -19,6 +16,8 @@ from lamina.control.snapshots.states import GroupState, SnapshotCategory, Snapsh
 from lamina.ids import RegionId, ZoneId
 from lamina.transfer.snapshot_source import SnapshotSource
 from lamina.units import KIB
+from tests.factories.installation import Site
+from tests.faults.tasks.scenario import Scenario
 
 CONTENT = bytes(range(1, 129)) * KIB  # two blocks
 CHANGED = b"changed!" * 16 * KIB

@@ -7,14 +7,14 @@ import threading
 import time
 
 import pytest
-from tests.factories.installation import open_site
-from tests.real.blockio.restless import mounted
 
+from lamina.control.paging import Slice
 from lamina.control.snapshots.groups.create import NewGroup, create_group
 from lamina.control.snapshots.groups.queries import GroupFilter, list_groups
-from lamina.control.paging import Slice
 from lamina.control.snapshots.states import GroupState
 from lamina.units import KIB, MIB
+from tests.factories.installation import open_site
+from tests.real.blockio.restless import mounted
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="loop devices and mounts need root")
 
@@ -83,7 +83,8 @@ def test_every_cut_is_one_prefix_over_both_disks():
         with site.scope() as scope:
             views = list_groups(scope, GroupFilter(), Slice(limit=100)).items
             members = {
-                view.group.id: {each.snapshot.disk_id: each.snapshot.id for each in view.members} for view in views
+                view.group.id: {each.snapshot.disk_id: each.snapshot.id for each in view.members}
+                for view in views
             }
         assert {view.group.state for view in views} == {GroupState.ACCOMPLISHED}
         cuts = []

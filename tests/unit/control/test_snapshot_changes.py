@@ -141,6 +141,8 @@ def test_archiving_that_lost_its_task_is_taken_up_and_lost_data_ends_it(site, ol
     other = site.make_snapshot(site.make_imported(b"y"))
     site.clock.advance(MIN_AGE)
     archive(site, other)
-    site.installation.repositories.find(site.account_id, site.snapshot(other).region_id).delete_snapshot(other)
+    site.installation.repositories.find(site.account_id, site.snapshot(other).region_id).delete_snapshot(
+        other
+    )
     site.work()
     assert site.snapshot(other).category is SnapshotCategory.STANDARD

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from tests.factories.installation import open_site
 
 from lamina.control.disks.categories import DiskCategory
 from lamina.control.disks.create import NewDisk, create_disk
@@ -26,6 +25,7 @@ from lamina.control.snapshots.states import SnapshotState
 from lamina.engine.manifest import CaptureMode
 from lamina.ids import RegionId, ZoneId
 from lamina.units import KIB, MIB
+from tests.factories.installation import open_site
 
 FAR = RegionId("eu-far-1")
 FAR_ZONE = ZoneId("eu-far-1-a")

@@ -6,7 +6,6 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.factories.installation import open_site
 
 from lamina.control.paging import Slice
 from lamina.control.snapshots.errors import (
@@ -26,6 +25,7 @@ from lamina.control.snapshots.lock import NewLock, lock_snapshot, unlock_snapsho
 from lamina.control.snapshots.lock_queries import list_locks, show_lock
 from lamina.control.snapshots.states import HolderKind, LockState, SnapshotState
 from lamina.failures import Refusal
+from tests.factories.installation import open_site
 
 DAY = timedelta(days=1)
 

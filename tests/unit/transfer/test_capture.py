@@ -225,6 +225,33 @@ def test_a_damaged_leaf_of_the_parent_is_captured_anew(repository):
     _expect(repository, result, disk)
 
 
+def test_a_scan_captures_every_damaged_leaf_of_the_parent_anew(repository):
+    disk = make_block_disk({0: "a", 1: "b", 128: "c", 256: "d"})
+    parent = take(repository, disk).snapshot_id
+    for leaf_index in (0, 2):
+        _damage_leaf(repository, parent, leaf_index)
+    result = take(reopen(repository), disk, parent=parent)
+    assert result.healed_leaves == 2
+    assert result.new_bytes == 0  # the blocks are there, only the pages were lost
+    assert result.stored_bytes > 0
+    _expect(repository, result, disk)
+    assert (
+        repository.read_manifest(result.snapshot_id).content_id == repository.read_manifest(parent).content_id
+    )
+
+
+def test_a_hint_is_not_blamed_for_damage_of_the_parent(repository):
+    disk = make_block_disk({0: "a", 1: "b"})
+    parent = take(repository, disk, tracking="then").snapshot_id
+    _damage_leaf(repository, parent, 0)
+    result = take(reopen(repository), disk, parent=parent, hint=_hint("then", 0))
+    assert result.mode is CaptureMode.SCAN
+    assert "the parent is damaged" in result.hint_refused
+    assert not result.hint_lied
+    assert result.healed_leaves == 1
+    _expect(repository, result, disk)
+
+
 def test_a_damaged_branch_of_the_parent_is_said_and_nothing_is_committed(repository):
     disk = make_block_disk({0: "a", 128: "c"})
     parent = take(repository, disk).snapshot_id

@@ -71,6 +71,25 @@ def test_written_zeros_are_kept_when_asked_for(repository):
     assert target.disk.describe() == disk.describe()
 
 
+def test_written_zeros_are_kept_over_an_existing_disk_too(repository):
+    disk = make_block_disk({0: "a"}, 10 * BLOCK_BYTES - 9)
+    disk.zero(2 * BLOCK_BYTES, 3 * BLOCK_BYTES)
+    disk.zero(9 * BLOCK_BYTES, BLOCK_BYTES - 9)
+    snapshot_id = take(repository, disk).snapshot_id
+    target = SparseTarget(disk.size_bytes, is_blank=False)
+    target.disk.write(3 * BLOCK_BYTES, fill("else", 5 * BLOCK_BYTES))
+    restore(repository, snapshot_id, target, RestoreRequest(keep_zeros=True))
+    assert target.disk.describe() == disk.describe()
+
+
+def test_an_empty_disk_comes_back(repository):
+    snapshot_id = take(repository, SparseDisk(0)).snapshot_id
+    for is_blank in (True, False):
+        target = SparseTarget(0, is_blank=is_blank)
+        assert restore(repository, snapshot_id, target).written_bytes == 0
+        assert not target.touched
+
+
 def test_over_an_existing_disk_only_what_differs_is_written(repository):
     disk = make_block_disk({block: f"block {block}" for block in range(0, 300, 2)}, 300 * BLOCK_BYTES)
     snapshot_id = take(repository, disk).snapshot_id

@@ -74,8 +74,6 @@ class DiskRecord(Record):
     created_at: Mapped[datetime]
     attached_at: Mapped[datetime | None]
     detached_at: Mapped[datetime | None]
-    policy_id: Mapped[PolicyId | None]
-    policy_applied_at: Mapped[datetime | None]
     source_disk_id: Mapped[DiskId | None]
     image_id: Mapped[str | None]
     instance_id: Mapped[InstanceId | None] = mapped_column(ForeignKey(InstanceRecord.id), index=True)
@@ -84,6 +82,8 @@ class DiskRecord(Record):
     delete_with_instance: Mapped[bool] = mapped_column(default=False)
     delete_auto_snapshot: Mapped[bool] = mapped_column(default=True)
     enable_auto_snapshot: Mapped[bool] = mapped_column(default=True)
+    policy_id: Mapped[PolicyId | None]
+    policy_applied_at: Mapped[datetime | None]
 
     @property
     def rest_state(self) -> DiskState:

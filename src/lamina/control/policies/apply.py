@@ -22,8 +22,8 @@ def apply_policy(scope: Scope, policy_id: PolicyId, disk_ids: Sequence[DiskId]) 
         DiskCategoryError: the one disk is of a category that has no snapshots.
         PartlyUnsupportedError: some of several disks are.
     """
-    get_policy(scope, policy_id)  # first, and locked: whoever deletes it waits, and then finds these disks
-    disks = lock_disks(scope, disk_ids)
+    get_policy(scope, policy_id)
+    disks = get_disks(scope, disk_ids)
     unsupported = [disk for disk in disks if not disk.category.supports_snapshots]
     if unsupported and len(disks) == 1:
         raise DiskCategoryError(unsupported[0].category.value)
@@ -36,21 +36,19 @@ def apply_policy(scope: Scope, policy_id: PolicyId, disk_ids: Sequence[DiskId]) 
     scope.session.flush()
 
 
-def lock_disks(scope: Scope, disk_ids: Sequence[DiskId]) -> Sequence[DiskRecord]:
-    """Several disks of the account in the region; always locked in the same order.
+def get_disks(scope: Scope, disk_ids: Sequence[DiskId]) -> Sequence[DiskRecord]:
+    """Several disks of the account in the region.
 
     Raises:
         DiskNotFoundError: one of them is not there.
     """
     disks = scope.session.scalars(
-        select(DiskRecord)
-        .where(
+        select(DiskRecord).where(
             DiskRecord.id.in_(disk_ids),
             DiskRecord.account_id == scope.account_id,
             DiskRecord.region_id == scope.region_id,
             DiskRecord.state != DiskState.DELETING,
         )
-        .order_by(DiskRecord.id)
     ).all()
     missing = sorted(set(disk_ids) - {disk.id for disk in disks})
     if missing:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lamina.control.policies.apply import lock_disks
+from lamina.control.policies.apply import get_disks
 from lamina.control.policies.queries import get_policy
 from lamina.control.scope import Scope
 from lamina.ids import DiskId, PolicyId
@@ -17,7 +17,7 @@ def cancel_policy(scope: Scope, disk_ids: Sequence[DiskId], policy_id: PolicyId 
     """
     if policy_id is not None:
         get_policy(scope, policy_id)
-    for disk in lock_disks(scope, disk_ids):
+    for disk in get_disks(scope, disk_ids):
         if policy_id in (None, disk.policy_id):
             disk.policy_id = disk.policy_applied_at = None
     scope.session.flush()

@@ -38,7 +38,7 @@ def copy_automatic_snapshots(plant: Installation) -> None:
 
 
 def _start_copy(plant: Installation, session: Session, run_id: RunId) -> None:
-    run = session.scalars(select(RunRecord).where(RunRecord.id == run_id).with_for_update()).one_or_none()
+    run = session.get(RunRecord, run_id)
     if run is None or run.copy_region_id is None:
         return  # somebody was faster
     target, run.copy_region_id = run.copy_region_id, None

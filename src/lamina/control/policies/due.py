@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Final
 
 from sqlalchemy import func, or_, select
-from sqlalchemy.orm import Session
 
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskState
@@ -53,8 +52,8 @@ def _advance(plant: Installation, policy_id: PolicyId, now: datetime) -> None:
             return
         zone = open_zone(get_region(session, seen.region_id).time_zone)
     plan = plan_points(seen.timetable, zone, seen.cursor, now)
-    with plant.database.transaction() as session:
-        policy = _lock(session, policy_id)
+    with plant.database.transaction(of=seen.account_id) as session:
+        policy = session.get(PolicyRecord, policy_id)
         if policy is None or (policy.cursor, policy.timetable) != (seen.cursor, seen.timetable):
             return  # somebody was faster, or the policy was changed; the next look sees it
         policy.next_run_at, policy.planned_at = plan.next_run_at, now
@@ -62,12 +61,6 @@ def _advance(plant: Installation, policy_id: PolicyId, now: datetime) -> None:
     if plan.missed:
         facts = {"policy_id": policy_id, "first": plan.missed[0], "count": len(plan.missed)}
         log(_LOGGER, logging.WARNING, "points of a policy were missed", **facts)
-
-
-def _lock(session: Session, policy_id: PolicyId) -> PolicyRecord | None:
-    return session.scalars(
-        select(PolicyRecord).where(PolicyRecord.id == policy_id).with_for_update()
-    ).one_or_none()
 
 
 def _record(scope: Scope, policy_id: PolicyId, plan: PointPlan) -> None:

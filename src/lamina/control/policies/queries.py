@@ -78,8 +78,7 @@ def get_policy(scope: Scope, policy_id: PolicyId) -> PolicyRecord:
         PolicyNotFoundError: there is none.
     """
     policy = scope.session.scalars(
-        select(PolicyRecord)
-        .where(
+        select(PolicyRecord).where(
             PolicyRecord.id == policy_id,
             PolicyRecord.account_id == scope.account_id,
             PolicyRecord.region_id == scope.region_id,

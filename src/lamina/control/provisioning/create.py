@@ -128,7 +128,7 @@ def _add_instance(scope: Scope, new: NewInstance) -> InstanceRecord:
     )
     scope.session.add(instance)
     scope.session.flush()
-    put_tags(scope, ResourceType.INSTANCE, instance.id, new.tags)
+    put_tags(scope, ResourceType.INSTANCE, instance.id, new.tags, region_id=instance.region_id)
     return instance
 
 

@@ -3,13 +3,16 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true, tuple_, union_all
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true, tuple_, union
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from lamina.control.resources.kinds import TABLES
 from lamina.control.scope import Scope
 from lamina.control.tags.records import ResourceType, TagRecord
+
+_COUNTED: Final = 2000  # a millisecond or so along an index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,13 @@ class TagCondition:
     key: Pattern
     values: Sequence[Pattern] = ()
 
+    def match(self, tag: type[TagRecord]) -> list[ColumnElement[bool]]:
+        """What a row of tags must be."""
+        found = [self.key.match(tag.key)]
+        if self.values:
+            found.append(or_(*(value.match(tag.value) for value in self.values)))
+        return found
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaggedFilter:
@@ -55,7 +65,7 @@ class TaggedFilter:
 
     Attributes:
         resource_type: of which kind.
-        resource_ids: only these; None is no condition.
+        resource_ids: only these; None is no condition, and then there must be others.
         conditions: they must meet all of these.
     """
 
@@ -100,23 +110,17 @@ def list_tagged(
     scope: Scope, wanted: TaggedFilter, *, limit: int, after: TagKeyset | None = None
 ) -> tuple[Sequence[TagRecord], TagKeyset | None]:
     """All tags of the matching resources, in the order of resource and key, and where the next slice begins."""
-    table = TABLES[wanted.resource_type]
+    found = _find_tagged(scope, wanted, limit + 1, after)
+    # Whose they are was looked at; saying it here once more would lead SQLite away from the primary key.
     query = (
         select(TagRecord)
-        .where(*_belongs(scope, wanted.resource_type), table.id == TagRecord.resource_id)
+        .where(TagRecord.resource_type == wanted.resource_type, TagRecord.resource_id.in_(found))
         .order_by(TagRecord.resource_id, TagRecord.key)
         .limit(limit + 1)
     )
-    if wanted.resource_ids is not None:
-        query = query.where(TagRecord.resource_id.in_(wanted.resource_ids))
-    for condition in wanted.conditions:
-        query = query.where(TagRecord.resource_id.in_(_find_tagged(scope, wanted.resource_type, condition)))
     if after is not None:
         query = query.where(
-            or_(
-                TagRecord.resource_id > after.resource_id,
-                and_(TagRecord.resource_id == after.resource_id, TagRecord.key > after.key),
-            )
+            or_(TagRecord.resource_id > after.resource_id, TagRecord.key > after.key),
         )
     rows = scope.session.scalars(query).all()
     if len(rows) <= limit:
@@ -127,11 +131,19 @@ def list_tagged(
 def count_tags(
     scope: Scope, wanted: TagCountFilter, *, limit: int, offset: int
 ) -> tuple[list[TagCount], int]:
-    """Tags with how often they are used, sorted by key and value, and how many tags there are altogether."""
+    """Tags with how often they are used, sorted by key and value, and how many tags there are altogether.
+
+    A resource that was deleted counts until it is removed.
+    """
     conditions = _match(wanted)
     kinds = [wanted.resource_type] if wanted.resource_type else list(TABLES)
-    used = union_all(*(_count_uses(scope, kind, conditions) for kind in kinds)).subquery()
-    pairs = select(used.c.key, used.c.value).distinct()
+    used = union(
+        *(
+            select(TagRecord.key, TagRecord.value).distinct().where(*_belongs(scope, kind), *conditions)
+            for kind in kinds
+        )
+    ).subquery()
+    pairs = select(used.c.key, used.c.value)
     total = scope.session.scalar(select(func.count()).select_from(pairs.subquery())) or 0
     page = scope.session.execute(pairs.order_by(used.c.key, used.c.value).limit(limit).offset(offset)).all()
     shown = [(key, value) for key, value in page]
@@ -143,15 +155,63 @@ def count_tags(
     return [TagCount(key=key, value=value, counts=counts[key, value]) for key, value in shown], total
 
 
-def _find_tagged(scope: Scope, kind: ResourceType, condition: TagCondition) -> Select[str]:
-    query = select(TagRecord.resource_id).where(
-        TagRecord.account_id == scope.account_id,
-        TagRecord.resource_type == kind,
-        condition.key.match(TagRecord.key),
+def _find_tagged(scope: Scope, wanted: TaggedFilter, limit: int, after: TagKeyset | None) -> Sequence[str]:
+    """The next resources that match, in order."""
+    if wanted.resource_ids is not None:
+        return _find_among(scope, wanted, wanted.resource_ids)
+    driver = _choose_driver(scope, wanted)
+    table = TABLES[wanted.resource_type]
+    query = (
+        select(TagRecord.resource_id)
+        .where(*_belongs(scope, wanted.resource_type), *driver.match(TagRecord))
+        .where(select(table.id).where(table.id == TagRecord.resource_id, table.is_there).exists())
+        .distinct()
+        .order_by(TagRecord.resource_id)
+        .limit(limit)
     )
-    if condition.values:
-        query = query.where(or_(*(value.match(TagRecord.value) for value in condition.values)))
-    return query
+    if after is not None:
+        query = query.where(TagRecord.resource_id >= after.resource_id)
+    for condition in wanted.conditions:
+        if condition is not driver:
+            query = query.where(_has_tag(wanted.resource_type, TagRecord.resource_id, condition))
+    return scope.session.scalars(query).all()
+
+
+def _find_among(scope: Scope, wanted: TaggedFilter, resource_ids: Sequence[str]) -> Sequence[str]:
+    table = TABLES[wanted.resource_type]
+    query = select(table.id).where(
+        table.id.in_(resource_ids),
+        table.account_id == scope.account_id,
+        table.region_id == scope.region_id,
+        table.is_there,
+        *(_has_tag(wanted.resource_type, table.id, condition) for condition in wanted.conditions),
+    )
+    return scope.session.scalars(query).all()
+
+
+def _has_tag(
+    kind: ResourceType, resource_id: InstrumentedAttribute[Any], condition: TagCondition
+) -> ColumnElement[bool]:
+    tag = aliased(TagRecord)
+    rows = select(tag.key).where(tag.resource_type == kind, tag.resource_id == resource_id)
+    return rows.where(*condition.match(tag)).exists()
+
+
+def _choose_driver(scope: Scope, wanted: TaggedFilter) -> TagCondition:
+    """The condition that the fewest resources meet, as far as counting a few thousand of them tells.
+
+    The matching resources are found along its index, and the other conditions are looked up for each of them.
+    """
+
+    def count(condition: TagCondition) -> int:
+        query = select(TagRecord.key).where(
+            *_belongs(scope, wanted.resource_type), *condition.match(TagRecord)
+        )
+        few = query.limit(_COUNTED).subquery()
+        return scope.session.scalar(select(func.count()).select_from(few)) or 0
+
+    conditions = wanted.conditions
+    return conditions[0] if len(conditions) == 1 else min(conditions, key=count)
 
 
 def _count_uses(
@@ -159,18 +219,16 @@ def _count_uses(
 ) -> Select[str, str, int]:
     return (
         select(TagRecord.key, TagRecord.value, func.count())
-        .where(*_belongs(scope, kind), TABLES[kind].id == TagRecord.resource_id, *conditions)
+        .where(*_belongs(scope, kind), *conditions)
         .group_by(TagRecord.key, TagRecord.value)
     )
 
 
 def _belongs(scope: Scope, kind: ResourceType) -> tuple[ColumnElement[bool], ...]:
-    table = TABLES[kind]
     return (
         TagRecord.account_id == scope.account_id,
+        TagRecord.region_id == scope.region_id,
         TagRecord.resource_type == kind,
-        table.region_id == scope.region_id,
-        table.is_there,
     )
 
 

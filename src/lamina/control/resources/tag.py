@@ -17,7 +17,7 @@ def tag_resources(scope: Scope, kind: str, resource_ids: Sequence[str], tags: Ma
     """
     resource_type = require_resources(scope, kind, resource_ids)
     for resource_id in resource_ids:
-        put_tags(scope, resource_type, resource_id, tags)
+        put_tags(scope, resource_type, resource_id, tags, region_id=scope.region_id)
 
 
 def untag_resources(scope: Scope, kind: str, resource_ids: Sequence[str], keys: Sequence[str] | None) -> None:

@@ -59,6 +59,6 @@ def adopt_snapshot(scope: Scope, manifest: Manifest) -> DiskFacts | None:
     describe_manifest(snapshot, manifest, scope.clock.now())
     scope.session.add(snapshot)
     scope.session.flush()
-    put_tags(scope, ResourceType.SNAPSHOT, snapshot.id, facts.tags)
+    put_tags(scope, ResourceType.SNAPSHOT, snapshot.id, facts.tags, region_id=snapshot.region_id)
     sum_up_chain(scope.session, snapshot)
     return disk

@@ -117,7 +117,7 @@ def _add(scope: Scope, source: SnapshotRecord, new: NewCopy) -> SnapshotRecord:
     )
     scope.session.add(copy)
     scope.session.flush()
-    put_tags(scope, ResourceType.SNAPSHOT, copy.id, new.tags)
+    put_tags(scope, ResourceType.SNAPSHOT, copy.id, new.tags, region_id=copy.region_id)
     sum_up_chain(scope.session, copy)
     return copy
 

@@ -132,7 +132,7 @@ def add_snapshot(
     )
     scope.session.add(snapshot)
     scope.session.flush()
-    put_tags(scope, ResourceType.SNAPSHOT, snapshot.id, new.tags)
+    put_tags(scope, ResourceType.SNAPSHOT, snapshot.id, new.tags, region_id=snapshot.region_id)
     sum_up_chain(scope.session, snapshot)
     return snapshot
 

@@ -85,8 +85,7 @@ def get_snapshot(scope: Scope, snapshot_id: SnapshotId) -> SnapshotRecord:
         SnapshotNotFoundError: the account has no such snapshot, or it is being deleted.
     """
     snapshot = scope.session.scalars(
-        select(SnapshotRecord)
-        .where(
+        select(SnapshotRecord).where(
             SnapshotRecord.id == snapshot_id,
             SnapshotRecord.account_id == scope.account_id,
             SnapshotRecord.state != SnapshotState.DELETING,

@@ -23,7 +23,8 @@ def release_automatic_snapshots(scope: Scope, disk: DiskRecord) -> None:
     automatic = scope.session.scalars(
         select(SnapshotRecord.id).where(
             SnapshotRecord.account_id == scope.account_id,
-            SnapshotRecord.region_id == disk.region_id,  # copies elsewhere are there for when the disk is gone
+            SnapshotRecord.region_id
+            == disk.region_id,  # copies elsewhere are there for when the disk is gone
             SnapshotRecord.disk_id == disk.id,
             SnapshotRecord.kind == SnapshotKind.AUTO,
             SnapshotRecord.state.in_((SnapshotState.ACCOMPLISHED, SnapshotState.FAILED)),

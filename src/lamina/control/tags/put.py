@@ -10,10 +10,25 @@ from lamina.control.tags.errors import TagQuotaError
 from lamina.control.tags.queries import list_tags
 from lamina.control.tags.records import ResourceType, TagRecord
 from lamina.control.tags.rules import check_tags
+from lamina.ids import RegionId
 
 
-def put_tags(scope: Scope, resource_type: ResourceType, resource_id: str, tags: Mapping[str, str]) -> None:
+def put_tags(
+    scope: Scope,
+    resource_type: ResourceType,
+    resource_id: str,
+    tags: Mapping[str, str],
+    *,
+    region_id: RegionId,
+) -> None:
     """Add tags; a key that the resource has already gets the new value.
+
+    Args:
+        scope: whose resource it is.
+        resource_type: of which kind it is.
+        resource_id: which one it is.
+        tags: key to value.
+        region_id: where the resource is, which need not be where the call was made.
 
     Raises:
         TagKeyError: a key breaks the rules.
@@ -32,6 +47,7 @@ def put_tags(scope: Scope, resource_type: ResourceType, resource_id: str, tags: 
                 key=key,
                 value=value,
                 account_id=scope.account_id,
+                region_id=region_id,
             )
         )
     scope.session.flush()

@@ -6,7 +6,7 @@ from sqlalchemy import CheckConstraint, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lamina.database import Record, one_of
-from lamina.ids import AccountId
+from lamina.ids import AccountId, RegionId
 
 
 class ResourceType(Enum):
@@ -24,13 +24,15 @@ class TagRecord(Record):
 
     Attributes:
         account_id: who owns the resource; finds the tags of an account without looking at anybody else's.
+        region_id: where the resource is.
     """
 
     __tablename__ = "tags"
     __table_args__ = (
         CheckConstraint("length(key) BETWEEN 1 AND 128", name="key_length"),
         CheckConstraint("length(value) <= 128", name="value_length"),
-        Index("ix_tags_account", "account_id", "resource_type", "key", "value", "resource_id"),
+        Index("ix_tags_value", "account_id", "region_id", "resource_type", "key", "value", "resource_id"),
+        Index("ix_tags_key", "account_id", "region_id", "resource_type", "key", "resource_id"),
     )
 
     resource_type: Mapped[ResourceType] = mapped_column(one_of(ResourceType), primary_key=True)
@@ -38,3 +40,4 @@ class TagRecord(Record):
     key: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[str]
     account_id: Mapped[AccountId]
+    region_id: Mapped[RegionId]

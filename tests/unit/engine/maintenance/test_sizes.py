@@ -6,14 +6,14 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.factories.disks import SparseDisk, fill
-from tests.factories.repositories import make_repository, take
 
 from lamina.engine.blockmap.page import Stored
 from lamina.engine.blockmap.walk import walk_leaves
 from lamina.engine.format import BLOCK_BYTES, LEAF_BLOCKS
 from lamina.engine.maintenance.sizes import SizeIndex
 from lamina.engine.repository import SnapshotNotFoundError
+from tests.factories.disks import SparseDisk, fill
+from tests.factories.repositories import make_repository, take
 
 BLOCKS = 3 * LEAF_BLOCKS
 
@@ -38,7 +38,9 @@ def count_naively(repository, chains):
     for chain in chains.values():
         before = {}
         for each in chain:
-            new = [place for place, (block, _) in places[each].items() if before.get(place, (None,))[0] != block]
+            new = [
+                place for place, (block, _) in places[each].items() if before.get(place, (None,))[0] != block
+            ]
             own = {block for block, _ in places[each].values() if holders[block] == 1}
             sizes[each] = (len(new) * BLOCK_BYTES, sum(lengths[block] for block in own))
             before = places[each]
@@ -78,8 +80,7 @@ def test_any_history_is_counted_as_a_walk_of_all_maps_would(history):
     index = SizeIndex(repository)
 
     def count(name):
-        for each, pair in as_pairs(index.count(name, chains[name])).items():
-            known[each] = pair
+        known.update(as_pairs(index.count(name, chains[name])))
 
     for verb, which, where, what in history:
         name = "ab"[which]
@@ -121,7 +122,9 @@ def test_a_new_snapshot_costs_its_difference_and_not_the_disk(repository, monkey
     index.count("d", chain[:-1])
     read = []
     plain = repository.pages.read_leaves
-    monkeypatch.setattr(type(repository.pages), "read_leaves", lambda _self, refs: read.extend(refs) or plain(refs))
+    monkeypatch.setattr(
+        type(repository.pages), "read_leaves", lambda _self, refs: read.extend(refs) or plain(refs)
+    )
     index.count("d", chain)
     assert 0 < len(read) <= 2  # the one leaf that differs, of both snapshots
     read.clear()

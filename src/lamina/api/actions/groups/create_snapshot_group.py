@@ -131,7 +131,7 @@ class CreateSnapshotGroupAnswer:
             "InvalidDisk.ShareVolume",
             "InvalidOperation.MultiAttachDisk",
         ),
-        "permissions below the account are not there yet": ("InvalidOperation.Unauthorized",),
+        "a key without the permission gets Forbidden.RAM": ("InvalidOperation.Unauthorized",),
         "encryption with keys of the account is not there yet": (
             "InvalidKMSKeyId.NotFound",
             "InvalidParameter.KMSKeyId.CMKNotEnabled",

@@ -115,7 +115,7 @@ class CopySnapshotAnswer:
             "InvalidSnapshotCategory.NotSupportCrossRegionCopy",
             "OperationDenied.SnapshotCategoryNotSupportCopy",
         ),
-        "permissions below the account are not there yet": ("InvalidOperation.Unauthorized",),
+        "a key without the permission gets Forbidden.RAM": ("InvalidOperation.Unauthorized",),
         "the service is never inactive for an account": ("InvalidAccountStatus.SnapshotServiceUnavailable",),
     },
 )

@@ -125,7 +125,7 @@ class CreateSnapshotAnswer:
             "DiskInArrears",
         ),
         "one snapshot of a disk is created at a time": ("QuotaExceed.ConcurrentSnapshotQuota",),
-        "permissions below the account are not there yet": ("InvalidAction.Unauthorized",),
+        "a key without the permission gets Forbidden.RAM": ("InvalidAction.Unauthorized",),
         "a second call waits for the first one and gets its answer": ("IdempotentProcessing",),
     },
 )

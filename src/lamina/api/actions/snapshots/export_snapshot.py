@@ -7,8 +7,6 @@ from lamina.api.call import Call
 from lamina.api.codes import ApiError, Code
 from lamina.api.spec import Kind, action
 from lamina.control.scope import Scope
-from lamina.control.snapshots.errors import SnapshotNotFoundError
-from lamina.control.snapshots.queries import get_snapshot
 from lamina.ids import RegionId, SnapshotId, TaskId
 
 _REFUSED: Final = Code(403, "UserNotInTheWhiteList")
@@ -31,10 +29,13 @@ class ExportSnapshotAnswer:
     task_id: TaskId
 
 
-@action(kind=Kind.WRITES, raises=(SnapshotNotFoundError,), answers=(_REFUSED,), resource="snapshot_id")
-def export_snapshot(_call: Call, scope: Scope, request: ExportSnapshotRequest) -> ExportSnapshotAnswer:
+@action(kind=Kind.READS, answers=(_REFUSED,), resource="snapshot_id")
+def export_snapshot(
+    _call: Call,
+    _scope: Scope,
+    request: ExportSnapshotRequest,  # noqa: ARG001 - its class is what is decoded
+) -> ExportSnapshotAnswer:
     """Refused: a snapshot is not exported to a bucket; an image made from it is."""
-    get_snapshot(scope, request.snapshot_id)
     raise ApiError(
         _REFUSED,
         "Snapshots are not exported; create an image from the system-disk snapshot and use ExportImage",

@@ -86,7 +86,7 @@ def create_group(scope: Scope, new: NewGroup) -> GroupRecord:
     )
     scope.session.add(group)
     scope.session.flush()
-    put_tags(scope, ResourceType.SNAPSHOT_GROUP, group.id, new.tags)
+    put_tags(scope, ResourceType.SNAPSHOT_GROUP, group.id, new.tags, region_id=group.region_id)
     _start(scope, new, group, disks)
     return group
 

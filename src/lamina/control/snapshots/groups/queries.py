@@ -49,8 +49,7 @@ def get_group(scope: Scope, group_id: SnapshotGroupId) -> GroupRecord:
         GroupNotFoundError: there is none.
     """
     group = scope.session.scalars(
-        select(GroupRecord)
-        .where(
+        select(GroupRecord).where(
             GroupRecord.id == group_id,
             GroupRecord.account_id == scope.account_id,
             GroupRecord.region_id == scope.region_id,
