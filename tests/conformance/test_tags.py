@@ -4,7 +4,7 @@ import pytest
 from alibabacloud_ecs20140526 import models as m
 from alibabacloud_tea_openapi.exceptions import ClientException
 
-from tests.conformance.conftest import REGION
+from tests.conformance.conftest import REGION, wait_until
 from tests.factories.raw_calls import RawCaller
 
 
@@ -131,6 +131,10 @@ def test_long_lists_come_in_pages_of_fifty(account, sdk):
     second = find(sdk, ids=ids, token=first.next_token)
     assert (len(first.tag_resources.tag_resource), len(second.tag_resources.tag_resource)) == (50, 10)
     assert (len({**show(first), **show(second)}), second.next_token) == (60, "")
+    by_tag = find(sdk, tags={"key-00": "v"})
+    rest = find(sdk, tags={"key-00": "v"}, token=by_tag.next_token)
+    assert show(by_tag) | show(rest) == show(first) | show(second)
+    assert (len(rest.tag_resources.tag_resource), rest.next_token) == (10, "")
     with pytest.raises(ClientException) as refused:
         find(sdk, ids=ids[:2], token=first.next_token)
     assert refused.value.code == "InvalidParameter.NextToken"
@@ -253,7 +257,8 @@ def test_tags_end_with_their_resource(account, sdk, disk):
     put(sdk, [disk], {"env": "prod"})
     sdk.delete_disk(m.DeleteDiskRequest(disk_id=disk))
     assert show(find(sdk, tags={"env": "prod"})) == {}
-    assert sdk.describe_tags(m.DescribeTagsRequest(region_id=REGION)).body.total_count == 0
+    request = m.DescribeTagsRequest(region_id=REGION)
+    wait_until(lambda: sdk.describe_tags(request).body.total_count, lambda count: count == 0)
     assert code_of(put, sdk, [disk], {"env": "prod"}) == (404, "InvalidResourceId.NotFound")
 
 

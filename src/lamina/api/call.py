@@ -21,6 +21,7 @@ from lamina.control.accounts.access_keys import AccessKey, find_access_key
 from lamina.control.accounts.states import AccountStanding
 from lamina.control.audit.journal import AuditJournal
 from lamina.control.disks.volumes import Volumes
+from lamina.control.long_lists import LongLists
 from lamina.control.preferences import Compatibility
 from lamina.control.root_key import Vault
 from lamina.control.scope import Limits, Scope
@@ -44,6 +45,7 @@ class Services:
         limiter: rate limits.
         audit: where every call is written down.
         paging_key: 32 secret bytes that authenticate paging tokens.
+        lists: what is remembered of long lists.
     """
 
     database: Database
@@ -57,6 +59,7 @@ class Services:
     limiter: RateLimiter
     audit: AuditJournal
     paging_key: bytes = field(repr=False)
+    lists: LongLists = field(default_factory=LongLists)
 
     def find_key(self, access_key_id: str) -> AccessKey:
         """The access key that a call says to be signed with.
@@ -105,6 +108,7 @@ class Call:
             region_id=self.region_id,
             clock=self.services.clock,
             limits=self.services.limits,
+            lists=self.services.lists,
         )
 
     @contextmanager

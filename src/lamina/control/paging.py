@@ -1,21 +1,19 @@
 """Slices of long lists: by offset, or from the place where the last slice ended."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import Select, Tuple, false, func, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
+
+from lamina.control.long_lists import LONG, PageKey
+from lamina.control.scope import Scope
+
+__all__ = ["AgeOrder", "Page", "PageKey", "Slice", "fetch_slice"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageKey:
-    """The place of a row in a list that is sorted by age, newest first. Stays valid when rows come and go."""
-
-    created_at: datetime
-    id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,20 +55,65 @@ class AgeOrder:
 
 
 def fetch_slice(
-    session: Session, query: Select[T], order: AgeOrder, wanted: Slice
+    scope: Scope, query: Select[T], order: AgeOrder, wanted: Slice, *, filters: object = None
 ) -> tuple[list[T], int, bool]:
-    """The rows of one slice, the length of the whole list, and whether there is more behind the slice."""
-    total = session.scalar(select(func.count()).select_from(query.order_by(None).subquery())) or 0
+    """The rows of one slice, the length of the whole list, and whether there is more behind the slice.
+
+    Args:
+        scope: the caller.
+        query: the whole list.
+        order: how it is sorted.
+        wanted: the slice.
+        filters: for a list that can be long, all that `query` depends on beside the caller: what it came to is
+            remembered under that. Without it everything is counted each time.
+    """
+    table: str = order.id.class_.__tablename__
+    key = None if filters is None else (table, scope.account_id, scope.region_id, repr(filters))
+    newest_first = query.order_by(order.created_at.desc(), order.id.desc())
     if wanted.after is not None:
-        query = query.where(_is_behind(order, wanted.after))
-    rows = session.scalars(
-        query.order_by(order.created_at.desc(), order.id.desc()).offset(wanted.offset).limit(wanted.limit + 1)
-    ).all()
-    return list(rows[: wanted.limit]), total, len(rows) > wanted.limit
+        part = newest_first.where(_place(order) < _row(wanted.after))
+    elif wanted.offset < LONG:
+        part = newest_first.offset(wanted.offset)
+    else:
+        start = _find_start(scope, newest_first, order, wanted.offset, key)
+        part = newest_first.where(_place(order) <= _row(start)) if start else newest_first.where(false())
+    rows = scope.session.scalars(part.limit(wanted.limit + 1)).all()
+    has_more = len(rows) > wanted.limit
+
+    def count() -> int:
+        counted = query.order_by(None).with_only_columns(func.count(), maintain_column_froms=True)
+        return scope.session.scalar(counted) or 0
+
+    is_end = not has_more and wanted.after is None and (bool(rows) or wanted.offset == 0)
+    if is_end and wanted.offset < LONG:
+        total = wanted.offset + len(rows)
+    else:
+        total = count() if key is None else scope.lists.count(key, count)
+    return list(rows[: wanted.limit]), total, has_more
 
 
-def _is_behind(order: AgeOrder, key: PageKey) -> ColumnElement[bool]:
-    return or_(
-        order.created_at < key.created_at,
-        (order.created_at == key.created_at) & (order.id < key.id),
-    )
+def _find_start(
+    scope: Scope, newest_first: Select[Any], order: AgeOrder, offset: int, key: Hashable | None
+) -> PageKey | None:
+    """The row at a large offset, from the nearest place that is known; only the index is read on the way."""
+    known = None if key is None else scope.lists.find_place(key, offset)
+    if known is not None:
+        skipped, place = known
+        newest_first = newest_first.where(_place(order) <= _row(place)).offset(offset - skipped)
+    else:
+        newest_first = newest_first.offset(offset)
+    found = scope.session.execute(newest_first.with_only_columns(order.created_at, order.id).limit(1)).first()
+    if found is None:
+        return None
+    start = PageKey(created_at=found[0], id=found[1])
+    if key is not None:
+        scope.lists.keep_place(key, offset, start)
+    return start
+
+
+def _place(order: AgeOrder) -> Tuple:
+    return tuple_(order.created_at, order.id)
+
+
+def _row(key: PageKey) -> tuple[datetime, str]:
+    return key.created_at, key.id

@@ -6,6 +6,7 @@ from datetime import timedelta
 from sqlalchemy.orm import Session
 
 from lamina.clock import Clock
+from lamina.control.long_lists import LongLists
 from lamina.control.preferences import Compatibility
 from lamina.ids import AccountId, RegionId
 
@@ -51,6 +52,7 @@ class Scope:
         region_id: where the call was made; a resource is found by its id from any region of the account.
         clock: the time.
         limits: the quotas.
+        lists: what is remembered of long lists.
     """
 
     session: Session
@@ -58,6 +60,7 @@ class Scope:
     region_id: RegionId
     clock: Clock
     limits: Limits = field(default_factory=Limits)
+    lists: LongLists = field(default_factory=LongLists)
 
     @property
     def compatibility(self) -> Compatibility:

@@ -83,4 +83,5 @@ def show_snapshot(view: SnapshotView) -> SnapshotShape:
 
 def _show_category(category: SnapshotCategory) -> str:
     """The API has no word for a snapshot that is being archived; it is standard until it is an archive."""
-    return (SnapshotCategory.STANDARD if category is SnapshotCategory.ARCHIVING else category).value
+    shown = SnapshotCategory.STANDARD if category is SnapshotCategory.ARCHIVING else category
+    return str(shown.value)

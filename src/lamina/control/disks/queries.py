@@ -16,7 +16,7 @@ from lamina.control.instances.records import InstanceRecord
 from lamina.control.instances.states import LockReason
 from lamina.control.paging import AgeOrder, Page, PageKey, Slice, fetch_slice
 from lamina.control.scope import Scope
-from lamina.control.tags.queries import has_tags, list_tags
+from lamina.control.tags.queries import has_tags_in_long_list, list_tags
 from lamina.control.tags.records import ResourceType
 from lamina.ids import ConnectionId, DiskId, InstanceId, PolicyId, SnapshotId, ZoneId
 
@@ -90,10 +90,10 @@ def list_disks(scope: Scope, wanted: DiskFilter, part: Slice) -> Page[DiskView]:
         DiskRecord.account_id == scope.account_id,
         DiskRecord.region_id == scope.region_id,
         DiskRecord.state != DiskState.DELETING,
-        *_match(wanted),
+        *_match(scope, wanted),
     )
     order = AgeOrder(created_at=DiskRecord.created_at, id=DiskRecord.id)
-    disks, total, has_more = fetch_slice(scope.session, query, order, part)
+    disks, total, has_more = fetch_slice(scope, query, order, part, filters=wanted)
     tags = list_tags(scope.session, ResourceType.DISK, [disk.id for disk in disks])
     hosts = _find_hosts(scope.session, disks)
     is_overdue = is_in_arrears(scope.session, scope.account_id)
@@ -156,7 +156,7 @@ def _find_hosts(session: Session, disks: Sequence[DiskRecord]) -> Mapping[Instan
     return {instance.id: instance for instance in rows}
 
 
-def _match(wanted: DiskFilter) -> list[ColumnElement[bool]]:
+def _match(scope: Scope, wanted: DiskFilter) -> list[ColumnElement[bool]]:
     plain = (
         (DiskRecord.name, wanted.name),
         (DiskRecord.state, wanted.state),
@@ -191,4 +191,4 @@ def _match(wanted: DiskFilter) -> list[ColumnElement[bool]]:
         conditions.append(DiskRecord.created_at >= wanted.created_from)
     if wanted.created_to is not None:
         conditions.append(DiskRecord.created_at <= wanted.created_to)
-    return conditions + has_tags(ResourceType.DISK, DiskRecord.id, wanted.tags)
+    return conditions + has_tags_in_long_list(scope, ResourceType.DISK, DiskRecord.id, wanted.tags)

@@ -88,7 +88,7 @@ def list_instances(scope: Scope, wanted: InstanceFilter, part: Slice) -> Page[In
         *_match(wanted),
     )
     order = AgeOrder(created_at=InstanceRecord.created_at, id=InstanceRecord.id)
-    found, total, has_more = fetch_slice(scope.session, query, order, part)
+    found, total, has_more = fetch_slice(scope, query, order, part)
     tags = list_tags(scope.session, ResourceType.INSTANCE, [instance.id for instance in found])
     return Page(
         items=tuple(InstanceView(instance=instance, tags=tags[instance.id]) for instance in found),

@@ -99,7 +99,7 @@ def list_policies(scope: Scope, wanted: PolicyFilter, part: Slice) -> Page[Polic
         *has_tags(ResourceType.POLICY, PolicyRecord.id, wanted.tags),
     )
     order = AgeOrder(created_at=PolicyRecord.created_at, id=PolicyRecord.id)
-    policies, total, has_more = fetch_slice(scope.session, query, order, part)
+    policies, total, has_more = fetch_slice(scope, query, order, part)
     return Page(
         items=_view(scope, policies),
         total_count=total,
@@ -117,7 +117,7 @@ def list_covered_disks(scope: Scope, wanted: Coverage, part: Slice) -> Page[Disk
         *_match(wanted, DiskRecord.policy_id == wanted.policy_id, DiskRecord.id == wanted.disk_id),
     )
     order = AgeOrder(created_at=DiskRecord.created_at, id=DiskRecord.id)
-    disks, total, has_more = fetch_slice(scope.session, query, order, part)
+    disks, total, has_more = fetch_slice(scope, query, order, part)
     return Page(
         items=tuple(disks),
         total_count=total,
@@ -133,7 +133,7 @@ def list_runs(scope: Scope, wanted: Coverage, part: Slice) -> Page[RunRecord]:
         *_match(wanted, RunRecord.policy_id == wanted.policy_id, RunRecord.disk_id == wanted.disk_id),
     )
     order = AgeOrder(created_at=RunRecord.point, id=RunRecord.id)
-    runs, total, has_more = fetch_slice(scope.session, query, order, part)
+    runs, total, has_more = fetch_slice(scope, query, order, part)
     return Page(
         items=tuple(runs),
         total_count=total,

@@ -120,7 +120,10 @@ def list_tagged(
     )
     if after is not None:
         query = query.where(
-            or_(TagRecord.resource_id > after.resource_id, TagRecord.key > after.key),
+            or_(
+                TagRecord.resource_id > after.resource_id,
+                and_(TagRecord.resource_id == after.resource_id, TagRecord.key > after.key),
+            )
         )
     rows = scope.session.scalars(query).all()
     if len(rows) <= limit:

@@ -72,7 +72,7 @@ def list_tasks(scope: Scope, wanted: TaskFilter, part: Slice) -> Page[TaskView]:
         )
     )
     order = AgeOrder(created_at=ShownTaskRecord.created_at, id=ShownTaskRecord.task_id)
-    shown, total, has_more = fetch_slice(scope.session, query, order, part)
+    shown, total, has_more = fetch_slice(scope, query, order, part)
     ids = [each.task_id for each in shown]
     tasks = {
         task.id: task for task in scope.session.scalars(select(TaskRecord).where(TaskRecord.id.in_(ids)))

@@ -53,7 +53,7 @@ def list_chains(
     if instance_id is not None:
         query = query.where(_belongs_to(scope, instance_id))
     order = AgeOrder(created_at=ChainRecord.created_at, id=ChainRecord.disk_id)
-    chains, total, has_more = fetch_slice(scope.session, query, order, part)
+    chains, total, has_more = fetch_slice(scope, query, order, part)
     return Page(
         items=_view(scope, chains),
         total_count=total,

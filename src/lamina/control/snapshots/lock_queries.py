@@ -47,7 +47,7 @@ def list_locks(
     if state is not None:
         query = query.where(_stands_at(state, now))
     order = AgeOrder(created_at=LockRecord.created_at, id=LockRecord.snapshot_id)
-    locks, total, has_more = fetch_slice(scope.session, query, order, part)
+    locks, total, has_more = fetch_slice(scope, query, order, part)
     return Page(
         items=tuple(show_lock(lock, now) for lock in locks),
         total_count=total,

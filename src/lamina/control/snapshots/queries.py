@@ -25,7 +25,7 @@ from lamina.control.snapshots.states import (
     SnapshotState,
     SnapshotUsage,
 )
-from lamina.control.tags.queries import has_tags, list_tags
+from lamina.control.tags.queries import has_tags_in_long_list, list_tags
 from lamina.control.tags.records import ResourceType
 from lamina.ids import DiskId, InstanceId, SnapshotId
 from lamina.tasks.records import TaskRecord
@@ -139,10 +139,10 @@ def list_snapshots(scope: Scope, wanted: SnapshotFilter, part: Slice) -> Page[Sn
         SnapshotRecord.account_id == scope.account_id,
         SnapshotRecord.region_id == scope.region_id,
         SnapshotRecord.state != SnapshotState.DELETING,
-        *_match(wanted),
+        *_match(scope, wanted),
     )
     order = AgeOrder(created_at=SnapshotRecord.created_at, id=SnapshotRecord.id)
-    snapshots, total, has_more = fetch_slice(scope.session, query, order, part)
+    snapshots, total, has_more = fetch_slice(scope, query, order, part, filters=wanted)
     return Page(
         items=view_snapshots(scope, snapshots),
         total_count=total,
@@ -189,7 +189,7 @@ def measure_progress(state: SnapshotState, task: TaskRecord | None, clock: Clock
     return percent, round(elapsed * (known - done) / done)
 
 
-def _match(wanted: SnapshotFilter) -> list[ColumnElement[bool]]:
+def _match(scope: Scope, wanted: SnapshotFilter) -> list[ColumnElement[bool]]:
     plain = (
         (SnapshotRecord.disk_id, wanted.disk_id),
         (SnapshotRecord.name, wanted.name),
@@ -211,7 +211,7 @@ def _match(wanted: SnapshotFilter) -> list[ColumnElement[bool]]:
         conditions.append(SnapshotRecord.created_at <= wanted.created_to)
     if wanted.usage is not None:
         conditions += _has_usage(wanted.usage)
-    return conditions + has_tags(ResourceType.SNAPSHOT, SnapshotRecord.id, wanted.tags)
+    return conditions + has_tags_in_long_list(scope, ResourceType.SNAPSHOT, SnapshotRecord.id, wanted.tags)
 
 
 def _has_usage(usage: SnapshotUsage) -> list[ColumnElement[bool]]:

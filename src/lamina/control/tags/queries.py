@@ -1,11 +1,23 @@
-"""Reading tags, and finding resources by them."""
+"""Reading tags, and finding resources by them.
+
+A condition on tags has two shapes, and neither kind of database always picks the right one by itself. Where few
+resources carry a tag, they are looked up one by one, and then sorted: 1 ms for a thousand. Where many do, the list
+is walked in its order and each row's tag looked up, which ends as soon as the page is full: walking for a rare tag
+instead would visit a million rows, and sorting half a million for a page of ten takes seconds.
+"""
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import ColumnElement, select
+from typing import Final
+
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from lamina.control.scope import Scope
 from lamina.control.tags.records import ResourceType, TagRecord
+
+
+_FEW: Final = 2000  # counting so many index entries takes a third of a millisecond
 
 
 def list_tags(
@@ -38,3 +50,32 @@ def has_tags(
             query = query.where(TagRecord.value == value)
         conditions.append(query.exists())
     return conditions
+
+
+def has_tags_in_long_list(
+    scope: Scope,
+    resource_type: ResourceType,
+    resource_id: InstrumentedAttribute[str],
+    tags: Mapping[str, str | None],
+) -> list[ColumnElement[bool]]:
+    """The same as `has_tags`, for resources of which an account may have a million."""
+    rest = dict(tags)
+    for key, value in tags.items():
+        carriers = _select_carriers(scope, resource_type, key, value).limit(_FEW + 1)
+        if len(scope.session.scalars(carriers).all()) <= _FEW:
+            del rest[key]
+            few = resource_id.in_(_select_carriers(scope, resource_type, key, value))
+            return [few, *has_tags(resource_type, resource_id, rest)]
+    return has_tags(resource_type, resource_id, tags)
+
+
+def _select_carriers(
+    scope: Scope, resource_type: ResourceType, key: str, value: str | None
+) -> Select[tuple[str]]:
+    """The ids of the account's resources with a tag; read from one index."""
+    query = select(TagRecord.resource_id).where(
+        TagRecord.account_id == scope.account_id,
+        TagRecord.resource_type == resource_type,
+        TagRecord.key == key,
+    )
+    return query if value is None else query.where(TagRecord.value == value)

@@ -74,7 +74,7 @@ def list_groups(scope: Scope, wanted: GroupFilter, part: Slice) -> Page[GroupVie
         query = query.where(GroupRecord.state.in_(wanted.states))
     query = query.where(*has_tags(ResourceType.SNAPSHOT_GROUP, GroupRecord.id, wanted.tags))
     order = AgeOrder(created_at=GroupRecord.created_at, id=GroupRecord.id)
-    groups, total, has_more = fetch_slice(scope.session, query, order, part)
+    groups, total, has_more = fetch_slice(scope, query, order, part)
     return Page(
         items=_view(scope, groups),
         total_count=total,
