@@ -77,17 +77,39 @@ def list_scenarios(crowd: Crowd, last: str) -> list[Scenario]:
     snapshots = crowd.snapshots
     tag = {"Tag.1.Key": "team"}
     return [
-        Scenario("by id", "DescribeSnapshots", lambda n: {"SnapshotIds": json.dumps([snapshot_id(n * 7919 % snapshots)])}),
+        Scenario(
+            "by id",
+            "DescribeSnapshots",
+            lambda n: {"SnapshotIds": json.dumps([snapshot_id(n * 7919 % snapshots)])},
+        ),
         Scenario("by disk", "DescribeSnapshots", lambda n: {"DiskId": disk_id(n * 7919 % crowd.disks)}),
-        Scenario("by name", "DescribeSnapshots", lambda n: {"SnapshotName": f"snapshot {n * 7919 % (snapshots // 10)}"}),
+        Scenario(
+            "by name",
+            "DescribeSnapshots",
+            lambda n: {"SnapshotName": f"snapshot {n * 7919 % (snapshots // 10)}"},
+        ),
         Scenario("by status, rare", "DescribeSnapshots", lambda _: {"Status": "failed"}),
-        Scenario("by tag, 1 in 1000", "DescribeSnapshots", lambda n: {**tag, "Tag.1.Value": f"team {n % crowd.teams}"}),
-        Scenario("by tag, every other", "DescribeSnapshots", lambda _: {"Tag.1.Key": "env", "Tag.1.Value": "test"}),
+        Scenario(
+            "by tag, 1 in 1000",
+            "DescribeSnapshots",
+            lambda n: {**tag, "Tag.1.Value": f"team {n % crowd.teams}"},
+        ),
+        Scenario(
+            "by tag, every other", "DescribeSnapshots", lambda _: {"Tag.1.Key": "env", "Tag.1.Value": "test"}
+        ),
         Scenario("first page", "DescribeSnapshots", lambda _: {}),
         Scenario("last page by token", "DescribeSnapshots", lambda _: {"MaxResults": 10, "NextToken": last}),
         Scenario("last page by number", "DescribeSnapshots", lambda _: {"PageNumber": snapshots // 10}),
-        Scenario("disks by id", "DescribeDisks", lambda n: {"DiskIds": json.dumps([disk_id(n * 7919 % crowd.disks)])}),
-        Scenario("CreateSnapshot", "CreateSnapshot", lambda n: {"DiskId": disk_id(n % crowd.disks), "SnapshotName": LOAD}),
+        Scenario(
+            "disks by id",
+            "DescribeDisks",
+            lambda n: {"DiskIds": json.dumps([disk_id(n * 7919 % crowd.disks)])},
+        ),
+        Scenario(
+            "CreateSnapshot",
+            "CreateSnapshot",
+            lambda n: {"DiskId": disk_id(n % crowd.disks), "SnapshotName": LOAD},
+        ),
     ]
 
 
@@ -118,7 +140,9 @@ def prepare(folder: Path, url: str | None, snapshots: int) -> Scene:
     """Fill the database of a run, if it is empty."""
     with opened(folder, url) as installation:
         credentials = json.loads((folder / "data" / "credentials.json").read_text())
-        crowd = Crowd(account_id=credentials["account_id"], region_id=REGION, zone_id=ZONE, snapshots=snapshots)
+        crowd = Crowd(
+            account_id=credentials["account_id"], region_id=REGION, zone_id=ZONE, snapshots=snapshots
+        )
         if not (folder / "filled").exists():
             started = time.perf_counter()
             fill(installation.database, crowd)
@@ -129,7 +153,9 @@ def prepare(folder: Path, url: str | None, snapshots: int) -> Scene:
             query = select(func.count()).where(SnapshotRecord.name == LOAD)
             used = session.scalar(query.where(SnapshotRecord.account_id == crowd.account_id))
         pager = Pager(
-            key=installation.root_key.derive("paging"), account_id=crowd.account_id, action="DescribeSnapshots"
+            key=installation.root_key.derive("paging"),
+            account_id=crowd.account_id,
+            action="DescribeSnapshots",
         )
         request = DescribeSnapshotsRequest(region_id=REGION, max_results=10)
         last = pager.write(PageKey(created_at=row.created_at, id=row.id), request)
@@ -171,7 +197,9 @@ def measure(profile: Profile, scenario: Scenario, pid: int, first: int, seconds:
     answers: multiprocessing.Queue[list[float]] = multiprocessing.Queue()
     cpu, started = read_cpu(pid), time.perf_counter()
     workers = [
-        multiprocessing.Process(target=call_for_a_while, args=(profile, scenario, first + at, seconds, answers))
+        multiprocessing.Process(
+            target=call_for_a_while, args=(profile, scenario, first + at, seconds, answers)
+        )
         for at in range(PROCESSES)
     ]
     for worker in workers:
@@ -199,8 +227,18 @@ def run(folder: Path, url: str | None, options: argparse.Namespace) -> list[Figu
     folder.mkdir(exist_ok=True, parents=True)
     scene = prepare(folder, url, options.snapshots)
     credentials = json.loads((folder / "data" / "credentials.json").read_text())
-    command = [sys.executable, "-m", "benchmarks.control", "--serve", str(folder), *(["--url", url] if url else [])]
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as server:
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.control",
+        "--serve",
+        str(folder),
+        *(["--url", url] if url else []),
+    ]
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as server,
+    ):
         assert server.stdout is not None
         port = int(server.stdout.readline())
         profile = Profile(
@@ -248,7 +286,9 @@ def main() -> None:
         return
     results = {}
     with contextlib.ExitStack() as stack:
-        folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lamina-control-")))
+        folder = options.folder or Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="lamina-control-"))
+        )
         folder.mkdir(exist_ok=True, parents=True)
         if "sqlite" in options.kinds:
             results["SQLite"] = run(folder / "sqlite", None, options)

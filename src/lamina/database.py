@@ -27,7 +27,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeEngine
 
-from lamina.database_kinds import Guard, is_conflict, open_engine, read_clock, reading, writing
+from lamina.database_kinds import Guard, analyse, is_conflict, open_engine, read_clock, reading, writing
 from lamina.failures import Fault
 from lamina.ids import (
     AccessKeyId,
@@ -244,6 +244,15 @@ class Database:
             for listener in tuple(self._listeners.get(topic, ())):
                 listener()
 
+    def analyse(self) -> None:
+        """Let the database find out how full its tables are, so that it takes the right ways through them.
+
+        Raises:
+            DatabaseFaultError: the database failed.
+        """
+        with _converted():
+            analyse(self._engine)
+
     def ask_time(self) -> datetime:
         """What the clock of a shared database says.
 
@@ -275,10 +284,14 @@ def _converted(*, is_undone: bool = False) -> Iterator[None]:
     try:
         yield
     except PoolTimeoutError as failure:
-        raise DatabaseFaultError(f"all connections to the database are in use: {failure}", retryable=True) from failure
+        raise DatabaseFaultError(
+            f"all connections to the database are in use: {failure}", retryable=True
+        ) from failure
     except DBAPIError as failure:
         if is_conflict(failure) or (is_undone and failure.connection_invalidated):
-            raise TransactionLostError(f"the database gave a transaction up: {failure.orig}", retryable=True) from failure
+            raise TransactionLostError(
+                f"the database gave a transaction up: {failure.orig}", retryable=True
+            ) from failure
         if failure.connection_invalidated:
             raise DatabaseFaultError(f"the database went away: {failure.orig}", retryable=True) from failure
         if isinstance(failure, OperationalError):

@@ -15,14 +15,13 @@ from alibabacloud_ecs20140526.client import Client
 from alibabacloud_tea_openapi.utils_models import Config
 from aliyunsdkcore.client import AcsClient
 
-from tests.servers.databases import choose_kinds
-
 from lamina.cli.client import EcsClient, Profile
 from lamina.cli.disk.connection import connect_disk
 from lamina.clock import SystemClock
 from lamina.control.accounts.access_keys import add_access_key
 from lamina.control.accounts.create import create_account
 from lamina.control.installation import open_metadata
+from tests.servers.databases import choose_kinds
 
 REGION = "cn-hangzhou"
 ZONE = "cn-hangzhou-h"

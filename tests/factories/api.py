@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
 
-from tests.servers.databases import find_test_url
-
 from lamina.api.call import Services
 from lamina.api.nonces import NonceStore
 from lamina.api.rate_limit import RateLimiter
@@ -28,6 +26,7 @@ from lamina.control.root_key import RootKey, Vault
 from lamina.control.scope import Limits
 from lamina.database import Database
 from lamina.ids import RegionId, ZoneId
+from tests.servers.databases import find_test_url
 
 REGION = RegionId("cn-hangzhou")
 ZONE = ZoneId("cn-hangzhou-a")

@@ -23,7 +23,7 @@ from lamina.control.snapshots.records import ChainRecord, HoldRecord, SnapshotRe
 from lamina.control.snapshots.states import HolderKind, SnapshotCategory, SnapshotKind, SnapshotState
 from lamina.control.tags.records import ResourceType, TagRecord
 from lamina.database import Database, Record
-from lamina.ids import AccountId, DiskId, PolicyId, RegionId, SnapshotId, ZoneId
+from lamina.ids import AccountId, DiskId, RegionId, SnapshotId, ZoneId
 from lamina.tasks.records import TaskRecord
 from lamina.tasks.states import TaskState
 
@@ -157,7 +157,12 @@ def _fill_tags(session: Session, crowd: Crowd) -> None:
             "resource_id": _id(prefix, n),
             "account_id": literal(crowd.account_id),
         }
-        _insert(session, TagRecord, n, {**common, "key": literal("team"), "value": _text("team ", n % crowd.teams)})
+        _insert(
+            session,
+            TagRecord,
+            n,
+            {**common, "key": literal("team"), "value": _text("team ", n % crowd.teams)},
+        )
         env = case((n % 2 == 0, literal("production")), else_=literal("test"))
         _insert(session, TagRecord, n, {**common, "key": literal("env"), "value": env})
 
@@ -237,12 +242,16 @@ def _numbers(count: int) -> Number:
     return first.union_all(select(first.c.n + 1).where(first.c.n < count - 1)).c.n
 
 
-def _insert(session: Session, record: type[Record], number: Number, values: dict[str, ColumnElement[Any]]) -> None:
+def _insert(
+    session: Session, record: type[Record], number: Number, values: dict[str, ColumnElement[Any]]
+) -> None:
     columns = dict(values)
     for column in record.__table__.columns:
         if column.name in columns or column.nullable:
             continue
-        assert column.default is not None, f"{record.__tablename__}.{column.name} is new: say what a crowd has there"
+        assert column.default is not None, (
+            f"{record.__tablename__}.{column.name} is new: say what a crowd has there"
+        )
         columns[column.name] = literal(column.default.arg, column.type)
     table = record.__table__
     # the database's own type, so that nothing is converted on the way

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.servers.databases import find_test_url
-
 from lamina.clock import ManualClock
 from lamina.database import Database
 from lamina.tasks.context import StepContext
@@ -15,6 +13,7 @@ from lamina.tasks.queue import enqueue
 from lamina.tasks.records import TaskRecord
 from lamina.tasks.runner import Runner
 from lamina.tasks.task import QUICK, Step, TaskKind
+from tests.servers.databases import find_test_url
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 

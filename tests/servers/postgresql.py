@@ -62,7 +62,9 @@ class PostgresServer:
         """Run one statement outside of any transaction."""
         import psycopg  # noqa: PLC0415 - the keeper, which runs this file too, does without
 
-        with psycopg.connect(f"host={self.folder} user={_USER} dbname=postgres", autocommit=True) as connection:
+        with psycopg.connect(
+            f"host={self.folder} user={_USER} dbname=postgres", autocommit=True
+        ) as connection:
             connection.execute(statement)
 
     @contextmanager
@@ -185,7 +187,9 @@ def _choose_parent() -> str:
 def _initialise(home: Path, owner: dict, log) -> None:
     program = find_programs() / "initdb"
     options = ("-A", "trust", "-U", _USER, "-E", "UTF8", "--locale=C.UTF-8", "-N")
-    subprocess.run([program, "-D", home / "data", *options], cwd=home, stdout=log, stderr=log, check=True, **owner)
+    subprocess.run(
+        [program, "-D", home / "data", *options], cwd=home, stdout=log, stderr=log, check=True, **owner
+    )
 
 
 def _command(home: Path, given: Mapping[str, str]) -> list[str]:

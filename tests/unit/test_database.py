@@ -61,7 +61,12 @@ def test_a_transaction_is_all_or_nothing(database):
 def test_read_modify_write_from_several_threads_loses_nothing(database):
     with database.transaction() as session:
         row = TagRecord(
-            resource_type=ResourceType.DISK, resource_id="d", key="count", value="0", account_id="1", region_id="r"
+            resource_type=ResourceType.DISK,
+            resource_id="d",
+            key="count",
+            value="0",
+            account_id="1",
+            region_id="r",
         )
         session.add(row)
 
@@ -103,10 +108,15 @@ def test_sqlite_is_durable_and_checks_references(database):
 def test_values_outside_an_enum_and_texts_that_are_too_long_are_refused_by_the_database(database):
     with pytest.raises(IntegrityError), database.transaction() as session:
         session.execute(text("INSERT INTO accounts VALUES ('1', 'x', 'royal', 0)"))
+    row = TagRecord(
+        resource_type=ResourceType.DISK,
+        resource_id="d",
+        key="k" * 129,
+        value="",
+        account_id="1",
+        region_id="r",
+    )
     with pytest.raises(IntegrityError), database.transaction() as session:
-        row = TagRecord(
-            resource_type=ResourceType.DISK, resource_id="d", key="k" * 129, value="", account_id="1", region_id="r"
-        )
         session.add(row)
 
 

@@ -94,7 +94,9 @@ class _PromptProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Turn the delay off for each new connection."""
-        assert isinstance(transport, asyncio.Transport), "asyncio hands stream transports to a stream protocol"
+        assert isinstance(transport, asyncio.Transport), (
+            "asyncio hands stream transports to a stream protocol"
+        )
         super().connection_made(transport)
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 

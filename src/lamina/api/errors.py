@@ -189,7 +189,9 @@ TABLE: Final[Mapping[type[LaminaError], Code]] = {
     GroupSizeError: Code(403, "NumberExceed.TooManyDisks"),
     GroupCapacityError: Code(403, "CapacityExceed.TooManyDisks"),
     GroupZoneError: Code(400, "InvalidDiskIds.NotInSameZone"),
-    GroupInterruptedError: Code(403, "CreateSnapshot.Failed"),  # recorded by a group's task, never met by a call
+    GroupInterruptedError: Code(
+        403, "CreateSnapshot.Failed"
+    ),  # recorded by a group's task, never met by a call
     # control.policies
     PolicyNotFoundError: Code(404, "ParameterInvalid"),
     PolicyQuotaError: Code(403, "AutoSnapshotPolicy.QuotaExceed"),

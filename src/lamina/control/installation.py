@@ -128,9 +128,7 @@ def open_installation(
             settings=settings,
             preferences=preferences,
             limits=limits
-            or Limits(
-                compatibility=preferences.compatibility, may_copy_snapshots=preferences.copy_snapshots
-            ),
+            or Limits(compatibility=preferences.compatibility, may_copy_snapshots=preferences.copy_snapshots),
             root_key=root_key,
             vault=Vault(root_key),
             volumes=volumes,

@@ -62,26 +62,30 @@ class LongLists:
             count: asks the database.
         """
         known = self._find(key)
-        if known is not None:
+        if known is not None and not self._is_stale(known):
             return known.total
-        # one at a time: the others of a crowd that wants the same list find the answer of the first
-        with self._counting[hash(key) % _STRIPES]:
+        # One of a crowd that wants the same list counts. The others take the old total; where there is none, they
+        # wait and find the new one.
+        turn = self._counting[hash(key) % _STRIPES]
+        if not turn.acquire(blocking=known is None):
+            assert known is not None
+            return known.total
+        try:
             known = self._find(key)
-            if known is not None:
+            if known is not None and not self._is_stale(known):
                 return known.total
-            started = self._clock.monotonic()
-            total = count()
-            if total >= LONG:
-                ended = self._clock.monotonic()
-                self._remember(key, _LongList(total=total, stale_at=ended + _LASTING * (ended - started)))
-            return total
+            return self._count_now(key, count)
+        finally:
+            turn.release()
 
     def find_place(self, key: Hashable, offset: int) -> tuple[int, PageKey] | None:
         """The last place at or before an offset that is known, and its own offset."""
         known = self._find(key)
+        if known is None or self._is_stale(known):
+            return None
         with self._lock:
-            at = max((each for each in known.places if each <= offset), default=None) if known else None
-            return None if known is None or at is None else (at, known.places[at])
+            at = max((each for each in known.places if each <= offset), default=None)
+            return None if at is None else (at, known.places[at])
 
     def keep_place(self, key: Hashable, offset: int, row: PageKey) -> None:
         """Remember which row was at an offset, for as long as the total is remembered."""
@@ -93,14 +97,19 @@ class LongLists:
 
     def _find(self, key: Hashable) -> _LongList | None:
         with self._lock:
-            known = self._lists.get(key)
-            if known is None or known.stale_at <= self._clock.monotonic():
-                return None
-            return known
+            return self._lists.get(key)
 
-    def _remember(self, key: Hashable, found: _LongList) -> None:
+    def _is_stale(self, known: _LongList) -> bool:
+        return known.stale_at <= self._clock.monotonic()
+
+    def _count_now(self, key: Hashable, count: Callable[[], int]) -> int:
+        started = self._clock.monotonic()
+        total = count()
+        ended = self._clock.monotonic()
         with self._lock:
-            self._lists[key] = found
-            self._lists.move_to_end(key)
+            self._lists.pop(key, None)
+            if total >= LONG:
+                self._lists[key] = _LongList(total=total, stale_at=ended + _LASTING * (ended - started))
             if len(self._lists) > _LISTS_MAX:
                 self._lists.popitem(last=False)
+        return total

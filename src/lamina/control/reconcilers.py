@@ -55,6 +55,7 @@ def make_reconcilers(plant: Installation) -> tuple[Reconciler, ...]:
         (_HOUR, forget_leftover_clones),
         (_HOUR, report_unknown_volumes),
         (_HOUR, forget_old_rows),
+        (_HOUR, analyse_tables),
         (_HOUR, forget_runs),
         (_HOUR, forget_old_calls),
         (6 * _HOUR, sweep_repositories),
@@ -72,6 +73,11 @@ def forget_old_rows(plant: Installation) -> None:
         forget_finished(session, before=now - _KEEP_TASKS)
         forget_shown_tasks(session, before=now - _KEEP_TASKS)
         forget_outcomes(session, before=now - plant.limits.idempotency)
+
+
+def analyse_tables(plant: Installation) -> None:
+    """Keep the database's idea of its own contents right."""
+    plant.database.analyse()
 
 
 def sweep_repositories(plant: Installation) -> None:

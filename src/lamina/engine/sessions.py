@@ -117,6 +117,7 @@ class Session:
         self._process = ProcessMark.current()
         self._started_at = clock.now()
         self._stop = threading.Event()
+        self._is_unsettled = False
         self._thread = threading.Thread(target=self._beat, name="session-heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
@@ -129,9 +130,19 @@ class Session:
     ) -> None:
         self._stop.set()
         self._thread.join()
+        if self._is_unsettled:
+            return
         # The work's own outcome matters more; a sweep takes the object out when this process is gone.
         with suppress(Fault):
             self._store.delete(self._key)
+
+    def leave_unsettled(self) -> None:
+        """Leave the object in the store: the commit may still take effect after its caller gave up on it.
+
+        As long as the object is there, nothing that the commit needs is removed; a sweep settles it by revoking
+        the capture once the heartbeat is old, or finds that the commit has arrived.
+        """
+        self._is_unsettled = True
 
     @property
     def _key(self) -> str:

@@ -191,7 +191,9 @@ def claim(
         held: tasks that this very process is still working on; however late, it needs no second try.
     """
     now = clock.now()
-    with database.unguarded() as session:  # the row is locked, and one that somebody else has locked is skipped
+    with (
+        database.unguarded() as session
+    ):  # the row is locked, and one that somebody else has locked is skipped
         record = session.scalars(
             select(TaskRecord)
             .where(

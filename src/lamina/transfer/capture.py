@@ -31,7 +31,7 @@ from lamina.engine.repository import Repository
 from lamina.engine.seal.compression import Compressor
 from lamina.engine.seal.hashing import ZERO_BLOCK
 from lamina.engine.sessions import SessionKind
-from lamina.failures import Corruption, Refusal
+from lamina.failures import Corruption, Fault, Refusal
 from lamina.ids import SnapshotId, mint_snapshot_id
 from lamina.transfer.known_blocks import KnownBlocks
 from lamina.transfer.leaf_capture import LeafCapture, LeafOutcome
@@ -178,7 +178,11 @@ def capture(
             annotations=request.annotations,
         )
         progress.check()
-        repository.commit(manifest)
+        try:
+            repository.commit(manifest)
+        except Fault:
+            session.leave_unsettled()
+            raise
     return CaptureResult(
         snapshot_id=request.snapshot_id,
         size_bytes=source.size_bytes,

@@ -51,7 +51,9 @@ class DiskRecord(Record):
         CheckConstraint("length(name) <= 128", name="name_length"),
         CheckConstraint("length(description) <= 256", name="description_length"),
         CheckConstraint("size_gib > 0", name="size_positive"),
-        Index("ix_disks_account_created", "account_id", "region_id", "created_at", "id"),
+        # lists are walked in this order; the state is for counting without a look at the rows
+        Index("ix_disks_account_created", "account_id", "region_id", "created_at", "id", "state"),
+        Index("ix_disks_name", "account_id", "region_id", "name", "created_at", "id"),
         Index("ix_disks_policy", "policy_id", "id"),
         Index("ix_disks_state", "state"),
     )

@@ -49,7 +49,14 @@ class SnapshotRecord(Record):
     __table_args__ = (
         CheckConstraint("length(name) <= 128", name="name_length"),
         CheckConstraint("length(description) <= 256", name="description_length"),
-        Index("ix_snapshots_account_created", "account_id", "region_id", "created_at", "id"),
+        # lists are walked in this order; the rest is for counting and skipping without a look at the rows
+        Index(
+            "ix_snapshots_account_created",
+            *("account_id", "region_id", "created_at", "id"),
+            *("state", "kind", "category", "disk_role"),
+        ),
+        Index("ix_snapshots_name", "account_id", "region_id", "name", "created_at", "id"),
+        Index("ix_snapshots_state", "state", "account_id", "region_id", "created_at", "id"),
         Index("ix_snapshots_disk", "disk_id", "created_at"),
         Index("ix_snapshots_expires_at", "expires_at"),
         Index("ix_snapshots_group", "group_id"),

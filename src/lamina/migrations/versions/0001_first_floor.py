@@ -158,8 +158,18 @@ def _create_disks() -> None:
         sa.ForeignKeyConstraint(["zone_id"], ["zones.id"], name="fk_disks_zone_id_zones"),
         sa.PrimaryKeyConstraint("id", name="pk_disks"),
     )
+    _index_disks()
+
+
+def _index_disks() -> None:
     op.create_index(
-        "ix_disks_account_created", "disks", ["account_id", "region_id", "created_at", "id"], unique=False
+        "ix_disks_account_created",
+        "disks",
+        ["account_id", "region_id", "created_at", "id", "state"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_disks_name", "disks", ["account_id", "region_id", "name", "created_at", "id"], unique=False
     )
     op.create_index("ix_disks_instance_id", "disks", ["instance_id"], unique=False)
     op.create_index("ix_disks_origin_instance_id", "disks", ["origin_instance_id"], unique=False)
@@ -228,10 +238,26 @@ def _create_snapshots() -> None:
         sa.ForeignKeyConstraint(["region_id"], ["regions.id"], name="fk_snapshots_region_id_regions"),
         sa.PrimaryKeyConstraint("id", name="pk_snapshots"),
     )
+    _index_snapshots()
+
+
+def _index_snapshots() -> None:
     op.create_index(
         "ix_snapshots_account_created",
         "snapshots",
-        ["account_id", "region_id", "created_at", "id"],
+        ["account_id", "region_id", "created_at", "id", "state", "kind", "category", "disk_role"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_snapshots_name",
+        "snapshots",
+        ["account_id", "region_id", "name", "created_at", "id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_snapshots_state",
+        "snapshots",
+        ["state", "account_id", "region_id", "created_at", "id"],
         unique=False,
     )
     op.create_index("ix_snapshots_disk", "snapshots", ["disk_id", "created_at"], unique=False)
