@@ -52,7 +52,7 @@ def create(name: str, data_dir: Path | None, *, as_json: bool) -> None:
     with open_metadata(directory) as (database, vault), database.transaction() as session:
         owner = create_account(session, clock, name=name)
         made = add_access_key(session, vault, clock, owner.id)
-    _show_new_key(directory, made, as_json=as_json)
+    _show(_describe_key(directory, made), as_json=as_json)
 
 
 @account.command("list")
@@ -97,7 +97,7 @@ def create_key(account_id: str, role: str, data_dir: Path | None, *, as_json: bo
     with open_metadata(directory) as (database, vault), database.transaction() as session:
         new = NewKey(role=KeyRole(role))
         made = add_access_key(session, vault, SystemClock(), AccountId(account_id), new)
-    _show_new_key(directory, made, as_json=as_json)
+    _show({**_describe_key(directory, made), "role": made.role.value}, as_json=as_json)
 
 
 @key.command("list")
@@ -139,7 +139,7 @@ def rotate_key(access_key_id: str, overlap_hours: int, data_dir: Path | None, *,
     with open_metadata(directory) as (database, vault), database.transaction() as session:
         overlap = timedelta(hours=overlap_hours)
         made = rotate_access_key(session, vault, SystemClock(), AccessKeyId(access_key_id), overlap=overlap)
-    _show_new_key(directory, made, as_json=as_json)
+    _show({**_describe_key(directory, made), "role": made.role.value}, as_json=as_json)
 
 
 @key.command("disable")
@@ -179,16 +179,19 @@ def _print_rows(columns: tuple[str, ...], rows: list[dict[str, object]], *, as_j
         print_table(columns, [[row[column] for column in columns] for row in rows])
 
 
-def _show_new_key(directory: Path, made: AccessKey, *, as_json: bool) -> None:
+def _describe_key(directory: Path, made: AccessKey) -> dict[str, object]:
+    """The fields of `credentials.json`."""
     first = read_credentials(directory)
-    facts: dict[str, object] = {
+    return {
         "account_id": made.account_id,
         "access_key_id": made.id,
         "access_key_secret": made.secret,
-        "role": made.role.value,
         "endpoint": first.endpoint if first is not None else None,
         "region_id": first.region_id if first is not None else DEFAULT_REGION.id,
     }
+
+
+def _show(facts: dict[str, object], *, as_json: bool) -> None:
     if as_json:
         print_json(facts)
     else:
