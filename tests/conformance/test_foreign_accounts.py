@@ -56,6 +56,7 @@ def test_every_parameter_that_looks_like_a_name_is_known():
 def test_e33_a_foreign_id_is_an_unknown_id(owner, stranger_world, action, parameter):
     owner.renew()
     stranger_world.renew()
+    owner.settle()
     before = owner.dump()
     foreign_id = owner.own[parameter.kind]
     unknown_id = foreign_id[: foreign_id.index("-") + 1] + "0" * 20

@@ -156,6 +156,7 @@ def _fill_tags(session: Session, crowd: Crowd) -> None:
             "resource_type": literal(kind, TagRecord.resource_type.type),
             "resource_id": _id(prefix, n),
             "account_id": literal(crowd.account_id),
+            "region_id": literal(crowd.region_id),
         }
         _insert(
             session,
