@@ -12,6 +12,8 @@ READY := $(VENV)/.ready
 BIN := $(VENV)/bin
 # Tests are bound by two cores; more workers than that only add start-up and noise. Machines with more take four.
 WORKERS := --numprocesses logical --maxprocesses 4 --dist worksteal
+# CI keeps one order, so that a red run can be repeated; everywhere else the order is shuffled to find dependencies.
+ORDER := $(if $(CI),-p no:randomly)
 TESTS :=
 KEEP :=
 
@@ -24,7 +26,7 @@ demo: $(READY)
 
 test: $(READY)
 	@scripts/ensure-programs test
-	@$(BIN)/python -m pytest $(if $(TESTS),$(TESTS),$(WORKERS))
+	@$(BIN)/python -m pytest $(ORDER) $(if $(TESTS),$(TESTS),$(WORKERS))
 	@echo "make test: every test that ran has passed; what was skipped, and why, is listed above"
 
 lint: $(READY)
