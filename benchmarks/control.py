@@ -11,15 +11,14 @@ import argparse
 import contextlib
 import itertools
 import json
-import multiprocessing
 import os
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +45,7 @@ CLIENTS = 20
 PROCESSES = 2
 SECONDS = 10.0
 WARM_UP_SECONDS = 1.0
+PAUSE_SECONDS = 0.2
 REGION = DEFAULT_REGION.id
 ZONE = "cn-hangzhou-h"
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "shared_buffers": "1GB"}
@@ -62,18 +62,41 @@ class Scenario:
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What one scenario came to; latencies in milliseconds, CPU of the API process per call."""
+class Scene:
+    """A filled database.
 
-    scenario: str
+    Attributes:
+        last: the token of the last page.
+        used: how many of its disks are being snapshotted since an earlier run.
+    """
+
+    crowd: Crowd
+    last: str
+    used: int
+
+
+@dataclass(frozen=True)
+class Load:
+    """How hard the clients press: each begins a call every `pause` seconds, or as soon as it can."""
+
+    seconds: float
+    pause: float = 0.0
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What some load came to; latencies in milliseconds, CPU of the API process per call."""
+
+    calls: int
     calls_per_second: float
     p50: float
     p99: float
     cpu: float
 
 
-def list_scenarios(crowd: Crowd, last: str) -> list[Scenario]:
+def list_scenarios(scene: Scene) -> list[Scenario]:
     """All scenarios, the writing one last."""
+    crowd = scene.crowd
     snapshots = crowd.snapshots
     tag = {"Tag.1.Key": "team"}
     return [
@@ -98,7 +121,9 @@ def list_scenarios(crowd: Crowd, last: str) -> list[Scenario]:
             "by tag, every other", "DescribeSnapshots", lambda _: {"Tag.1.Key": "env", "Tag.1.Value": "test"}
         ),
         Scenario("first page", "DescribeSnapshots", lambda _: {}),
-        Scenario("last page by token", "DescribeSnapshots", lambda _: {"MaxResults": 10, "NextToken": last}),
+        Scenario(
+            "last page by token", "DescribeSnapshots", lambda _: {"MaxResults": 10, "NextToken": scene.last}
+        ),
         Scenario("last page by number", "DescribeSnapshots", lambda _: {"PageNumber": snapshots // 10}),
         Scenario(
             "disks by id",
@@ -120,20 +145,6 @@ def opened(folder: Path, url: str | None) -> Iterator[Installation]:
     with open_installation(folder / "data", settings) as installation:
         furnish(installation, "http://unused")
         yield installation
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A filled database.
-
-    Attributes:
-        last: the token of the last page.
-        used: how many of its disks are being snapshotted since an earlier run.
-    """
-
-    crowd: Crowd
-    last: str
-    used: int
 
 
 def prepare(folder: Path, url: str | None, snapshots: int) -> Scene:
@@ -169,46 +180,38 @@ def serve(folder: Path, url: str | None) -> None:
         Server(server_config(make_app(installation), "127.0.0.1", 0)).run(sockets=[listener])
 
 
-def call_for_a_while(profile: Profile, scenario: Scenario, first: int, seconds: float, answers) -> None:
-    """Be some of the clients; put the latencies in seconds into the queue."""
-    latencies: list[float] = []
+def call_for_a_while(profile: Profile, scene: Scene, index: int, first: int, load: Load) -> list[float]:
+    """Be some of the clients of a scenario; answers with the latencies in seconds."""
+    scenario = list_scenarios(scene)[index]
     numbers = itertools.count(first, PROCESSES)
     client = EcsClient(profile)
-    deadline = time.perf_counter() + seconds
+    clients = CLIENTS // PROCESSES
+    end = time.perf_counter() + load.seconds
 
-    def work() -> None:
-        while time.perf_counter() < deadline:
-            parameters = {"RegionId": REGION, **scenario.make(next(numbers))}
-            started = time.perf_counter()
-            client.call(scenario.action, parameters)
+    def work(place: int) -> list[float]:
+        latencies: list[float] = []
+        due = time.perf_counter() + place * load.pause / clients
+        while (started := max(due, time.perf_counter())) < end:
+            time.sleep(max(0.0, due - time.perf_counter()))
+            client.call(scenario.action, {"RegionId": REGION, **scenario.make(next(numbers))})
             latencies.append(time.perf_counter() - started)
+            due += load.pause
+        return latencies
 
-    threads = [threading.Thread(target=work) for _ in range(CLIENTS // PROCESSES)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(clients) as threads:
+        latencies = list(itertools.chain.from_iterable(threads.map(work, range(clients))))
     client.close()
-    answers.put(latencies)
+    return latencies
 
 
-def measure(profile: Profile, scenario: Scenario, pid: int, first: int, seconds: float) -> Figures:
-    """All clients at once, each with the next call as soon as it has its answer."""
-    answers: multiprocessing.Queue[list[float]] = multiprocessing.Queue()
+def measure(call: tuple[Profile, Scene, int], pid: int, first: int, load: Load) -> Figures:
+    """All clients at once."""
     cpu, started = read_cpu(pid), time.perf_counter()
-    workers = [
-        multiprocessing.Process(
-            target=call_for_a_while, args=(profile, scenario, first + at, seconds, answers)
-        )
-        for at in range(PROCESSES)
-    ]
-    for worker in workers:
-        worker.start()
-    latencies = sorted(itertools.chain.from_iterable(answers.get() for _ in workers))
-    for worker in workers:
-        worker.join()
+    with ProcessPoolExecutor(PROCESSES) as processes:
+        calls = [processes.submit(call_for_a_while, *call, first + at, load) for at in range(PROCESSES)]
+        latencies = sorted(itertools.chain.from_iterable(each.result() for each in calls))
     return Figures(
-        scenario=scenario.name,
+        calls=len(latencies),
         calls_per_second=len(latencies) / (time.perf_counter() - started),
         p50=1000 * latencies[len(latencies) // 2],
         p99=1000 * latencies[len(latencies) * 99 // 100],
@@ -222,7 +225,7 @@ def read_cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def run(folder: Path, url: str | None, options: argparse.Namespace) -> list[Figures]:
+def run(folder: Path, url: str | None, options: argparse.Namespace) -> list[tuple[str, Figures, Figures]]:
     """All scenarios on one database."""
     folder.mkdir(exist_ok=True, parents=True)
     scene = prepare(folder, url, options.snapshots)
@@ -248,27 +251,45 @@ def run(folder: Path, url: str | None, options: argparse.Namespace) -> list[Figu
             region_id=REGION,
         )
         figures = []
-        for scenario in list_scenarios(scene.crowd, scene.last):
-            if options.only and options.only not in scenario.name:
-                continue
-            if scenario.action != "CreateSnapshot":  # a disk has one unfinished snapshot at most
-                measure(profile, scenario, server.pid, 0, WARM_UP_SECONDS)
-            figures.append(measure(profile, scenario, server.pid, scene.used, options.seconds))
-            print(figures[-1], flush=True)
-        server.terminate()
+        used = scene.used
+        try:
+            for index, scenario in enumerate(list_scenarios(scene)):
+                if options.only and options.only not in scenario.name:
+                    continue
+                call = (profile, scene, index)
+                if scenario.action != "CreateSnapshot":  # a disk has one unfinished snapshot at most
+                    measure(call, server.pid, 0, Load(WARM_UP_SECONDS))
+                paced = measure(call, server.pid, used, Load(options.seconds, PAUSE_SECONDS))
+                # the numbers of the processes interleave, and one may be ahead of the other
+                full = measure(call, server.pid, used + 2 * paced.calls, Load(options.seconds))
+                figures.append((scenario.name, paced, full))
+                print(figures[-1], flush=True)
+        finally:
+            server.terminate()
     return figures
 
 
-def show(results: dict[str, list[Figures]]) -> None:
+def show(results: dict[str, list[tuple[str, Figures, Figures]]]) -> None:
     """Print the figures of all kinds side by side."""
-    table = Table(title=f"{CLIENTS} clients over HTTP")
-    for title in ("database", "call", "calls/s", "p50 ms", "p99 ms", "API CPU ms"):
+    pace = f"{CLIENTS / PAUSE_SECONDS:.0f}/s"
+    table = Table(title=f"{CLIENTS} clients over HTTP, milliseconds")
+    titles = (
+        "database",
+        "call",
+        f"p50 at {pace}",
+        f"p99 at {pace}",
+        "API CPU",
+        "p50 at most",
+        "p99 at most",
+        "calls/s at most",
+    )
+    for title in titles:
         table.add_column(title, justify="left" if title in ("database", "call") else "right")
     for kind, figures in results.items():
-        for each in figures:
-            numbers = (each.calls_per_second, each.p50, each.p99, each.cpu)
-            table.add_row(kind, each.scenario, *(f"{number:.1f}" for number in numbers))
-    Console().print(table)
+        for name, paced, full in figures:
+            numbers = (paced.p50, paced.p99, paced.cpu, full.p50, full.p99, full.calls_per_second)
+            table.add_row(kind, name, *(f"{number:.1f}" for number in numbers))
+    Console(width=140).print(table)
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
 """What is remembered of long lists, so that showing ten rows of a million does not cost counting a million.
 
-`TotalCount` belongs to every page, and a database can only find it by counting. Lists of less than 10,000 rows are
-counted for every page. The total of a longer one is remembered for a hundred times as long as counting took, so that
-at most 1% of the time goes into it: the total of a million rows may be some seconds old. So may be the places of
-its page numbers from the 10,000th row on; pages that are asked for by token are always exact.
+`TotalCount` belongs to every page, and a database can only find it by counting. Lists of up to 500 rows are counted
+for every page. The total of a longer one is remembered for a hundred times as long as counting took, so that at most
+1% of the time goes into it: that of a thousand rows may be half a second old, that of a million some seconds. So may
+be the places of page numbers from the 10,000th row on; pages that are asked for by token are always exact.
 """
 
 import threading
@@ -15,9 +15,10 @@ from typing import Final
 
 from lamina.clock import Clock, SystemClock
 
-LONG: Final = 10_000
-"""Rows from which on a list is long."""
+FAR: Final = 10_000
+"""Offsets from which on places are remembered: skipping less takes about a millisecond."""
 
+_LONG: Final = 500
 _LASTING: Final = 100  # times as long as counting took
 _LISTS_MAX: Final = 1000
 _PLACES_MAX: Final = 1000
@@ -108,7 +109,7 @@ class LongLists:
         ended = self._clock.monotonic()
         with self._lock:
             self._lists.pop(key, None)
-            if total >= LONG:
+            if total > _LONG:
                 self._lists[key] = _LongList(total=total, stale_at=ended + _LASTING * (ended - started))
             if len(self._lists) > _LISTS_MAX:
                 self._lists.popitem(last=False)

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Select, Tuple, false, func, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
-from lamina.control.long_lists import LONG, PageKey
+from lamina.control.long_lists import FAR, PageKey
 from lamina.control.scope import Scope
 
 __all__ = ["AgeOrder", "Page", "PageKey", "Slice", "fetch_slice"]
@@ -72,7 +72,7 @@ def fetch_slice(
     newest_first = query.order_by(order.created_at.desc(), order.id.desc())
     if wanted.after is not None:
         part = newest_first.where(_place(order) < _row(wanted.after))
-    elif wanted.offset < LONG:
+    elif wanted.offset < FAR:
         part = newest_first.offset(wanted.offset)
     else:
         start = _find_start(scope, newest_first, order, wanted.offset, key)
@@ -85,7 +85,7 @@ def fetch_slice(
         return scope.session.scalar(counted) or 0
 
     is_end = not has_more and wanted.after is None and (bool(rows) or wanted.offset == 0)
-    if is_end and wanted.offset < LONG:
+    if is_end and wanted.offset < FAR:
         total = wanted.offset + len(rows)
     else:
         total = count() if key is None else scope.lists.count(key, count)

@@ -156,9 +156,8 @@ def view_snapshots(scope: Scope, snapshots: Sequence[SnapshotRecord]) -> tuple[S
     usages = list_usages(scope.session, ids)
     tags = list_tags(scope.session, ResourceType.SNAPSHOT, ids)
     running = [each.task_id for each in snapshots if each.state is SnapshotState.PROGRESSING]
-    tasks = {
-        task.id: task for task in scope.session.scalars(select(TaskRecord).where(TaskRecord.id.in_(running)))
-    }
+    found = scope.session.scalars(select(TaskRecord).where(TaskRecord.id.in_(running))) if running else ()
+    tasks = {task.id: task for task in found}
     views = []
     for snapshot in snapshots:
         task = tasks.get(snapshot.task_id) if snapshot.task_id is not None else None

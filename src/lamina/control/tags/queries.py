@@ -68,9 +68,10 @@ def has_tags_in_long_list(
 
 
 def _select_carriers(scope: Scope, resource_type: ResourceType, key: str, value: str | None) -> Select[str]:
-    """The ids of the account's resources with a tag; read from one index."""
+    """The ids of the account's resources in the region with a tag; read from one index."""
     query = select(TagRecord.resource_id).where(
         TagRecord.account_id == scope.account_id,
+        TagRecord.region_id == scope.region_id,
         TagRecord.resource_type == resource_type,
         TagRecord.key == key,
     )
