@@ -18,6 +18,7 @@ RequestId = NewType("RequestId", str)
 PolicyId = NewType("PolicyId", str)
 RunId = NewType("RunId", str)
 SnapshotGroupId = NewType("SnapshotGroupId", str)
+ImageId = NewType("ImageId", str)
 
 _ALPHABET: Final = string.ascii_lowercase + string.digits
 _BODY_LENGTH: Final = 20  # `s-` and 20 lower-case letters or digits, as the ECS API writes them
@@ -45,6 +46,11 @@ def mint_snapshot_id() -> SnapshotId:
 def mint_snapshot_group_id() -> SnapshotGroupId:
     """A new id of a snapshot group, such as `ssg-` followed by 20 characters."""
     return SnapshotGroupId(_mint("ssg-"))
+
+
+def mint_image_id() -> ImageId:
+    """A new id of a custom image, such as `m-` followed by 20 characters."""
+    return ImageId(_mint("m-"))
 
 
 def mint_task_id() -> TaskId:

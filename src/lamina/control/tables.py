@@ -6,6 +6,7 @@ from lamina.control.accounts.records import AccessKeyRecord, AccountRecord
 from lamina.control.audit.records import CallRecord
 from lamina.control.disks.records import ConnectionRecord, DiskRecord
 from lamina.control.idempotency.records import TokenRecord
+from lamina.control.images.records import ImageDiskRecord, ImageRecord, ImageShareRecord
 from lamina.control.instances.records import InstanceRecord
 from lamina.control.policies.records import PolicyRecord, RunRecord
 from lamina.control.regions.records import RegionRecord, ZoneRecord
@@ -36,6 +37,9 @@ TABLES: Final[tuple[type[Record], ...]] = (
     GroupRecord,
     ChainRecord,
     UsageRecord,
+    ImageRecord,
+    ImageDiskRecord,
+    ImageShareRecord,
     PolicyRecord,
     RunRecord,
     TagRecord,

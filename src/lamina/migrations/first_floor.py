@@ -49,7 +49,7 @@ def create_tags() -> None:
         sa.Column("region_id", sa.Text(), nullable=False),
         sa.CheckConstraint("length(key) BETWEEN 1 AND 128", name="ck_tags_key_length"),
         sa.CheckConstraint(
-            "resource_type IN ('disk', 'snapshot', 'snapshotpolicy', 'instance', 'snapshotgroup')",
+            "resource_type IN ('disk', 'snapshot', 'snapshotpolicy', 'instance', 'snapshotgroup', 'image')",
             name="ck_tags_resourcetype",
         ),
         sa.CheckConstraint("length(value) <= 128", name="ck_tags_value_length"),

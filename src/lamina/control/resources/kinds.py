@@ -9,13 +9,14 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskState
+from lamina.control.images.records import ImageRecord
 from lamina.control.instances.records import InstanceRecord
 from lamina.control.instances.states import InstanceState
 from lamina.control.policies.records import PolicyRecord
 from lamina.control.snapshots.records import GroupRecord, SnapshotRecord
 from lamina.control.snapshots.states import SnapshotState
 from lamina.control.tags.records import ResourceType
-from lamina.ids import AccountId, RegionId
+from lamina.ids import RegionId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class ResourceTable:
     """
 
     id: InstrumentedAttribute[Any]  # an id of any kind
-    account_id: InstrumentedAttribute[AccountId]
+    account_id: InstrumentedAttribute[Any]  # None for what has no owner
     region_id: InstrumentedAttribute[RegionId]
     is_there: ColumnElement[bool]
 
@@ -59,6 +60,12 @@ TABLES: Final[Mapping[ResourceType, ResourceTable]] = {
         account_id=InstanceRecord.account_id,
         region_id=InstanceRecord.region_id,
         is_there=InstanceRecord.state != InstanceState.RELEASING,
+    ),
+    ResourceType.IMAGE: ResourceTable(
+        id=ImageRecord.id,
+        account_id=ImageRecord.account_id,
+        region_id=ImageRecord.region_id,
+        is_there=true(),
     ),
     ResourceType.POLICY: ResourceTable(
         id=PolicyRecord.id,

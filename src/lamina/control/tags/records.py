@@ -17,6 +17,7 @@ class ResourceType(Enum):
     POLICY = "snapshotpolicy"
     INSTANCE = "instance"
     SNAPSHOT_GROUP = "snapshotgroup"
+    IMAGE = "image"
 
 
 class TagRecord(Record):

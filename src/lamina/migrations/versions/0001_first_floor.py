@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from lamina.migrations import first_floor, policy_floor
+from lamina.migrations import first_floor, image_floor, policy_floor
 
 revision = "0001"
 down_revision = None
@@ -28,6 +28,7 @@ def upgrade() -> None:
     _create_snapshot_usage()
     policy_floor.create_policies()
     policy_floor.create_policy_runs()
+    image_floor.create_images()
     first_floor.create_tags()
     _create_client_tokens()
     _create_tasks()
