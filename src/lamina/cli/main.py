@@ -36,6 +36,9 @@ COMMANDS: Final = {
     "audit": Entry(
         "lamina.processes.audit_commands:audit", "The audit log of a data directory: who did what."
     ),
+    "clock": Entry(
+        "lamina.processes.clock_commands:clock", "The movable clock of a test installation: show, advance."
+    ),
     "disk": Entry("lamina.cli.disk.group:disk", "Disks of the service: import, list, connect, reset."),
     "ecs": Entry("lamina.cli.ecs:ecs", "Call any action of the API."),
     "policy": Entry(

@@ -5,6 +5,7 @@ DIR/root.key                  32 random bytes, from which every other secret at 
 DIR/lamina.sqlite             the metadata, unless it is elsewhere; see `metadata`
 DIR/credentials.json          the first access key, for the command line
 DIR/lamina.toml               how it shall behave; see `preferences`
+DIR/clock.json                how far its clock is ahead, if that can be moved; see `movable_clock`
 DIR/disks/<disk id>/disk.raw  the bytes of a disk; its frozen clones in frozen/ beside it
 DIR/store/<region>/<account>  the repositories, unless a region has its store elsewhere
 """
@@ -14,6 +15,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +25,7 @@ from lamina.clock import Clock, SystemClock
 from lamina.control.disks.volumes import Volumes
 from lamina.control.instances.driver import BookkeepingDriver, MachineDriver
 from lamina.control.metadata import find_url, has_metadata, open_metadata_at
+from lamina.control.movable_clock import ClockNotMovableError, MovableClock, is_movable, make_movable
 from lamina.control.preferences import Preferences, read_preferences
 from lamina.control.repositories import Repositories
 from lamina.control.root_key import RootKey, Vault
@@ -113,14 +116,17 @@ def open_installation(
     with ExitStack() as stack:
         _make_folder(directory)
         url = find_url(directory, settings.database)
-        stack.enter_context(_locked(directory, fcntl.LOCK_EX if alone or url is None else fcntl.LOCK_SH))
+        is_alone = alone or url is None or is_movable(directory)
+        stack.enter_context(_locked(directory, fcntl.LOCK_EX if is_alone else fcntl.LOCK_SH))
         preferences = read_preferences(directory)
+        choose_settings = partial(preferences.choose_settings, common=settings)
         root_key = _open_key(directory)
         volumes = Volumes(directory / "disks")
         volumes.folder.mkdir(mode=0o700, exist_ok=True)
         database = stack.enter_context(closing(open_metadata_at(directory, url)))
         if clock is None:
             clock = stack.enter_context(database_clock(database)) if database.is_shared else SystemClock()
+            clock = MovableClock(directory, clock) if is_movable(directory) else clock
         yield Installation(
             directory=directory,
             database=database,
@@ -133,7 +139,7 @@ def open_installation(
             vault=Vault(root_key),
             volumes=volumes,
             machines=BookkeepingDriver(),
-            repositories=Repositories(database, root_key, settings, clock, directory),
+            repositories=Repositories(database, root_key, choose_settings, clock, directory),
         )
 
 
@@ -150,6 +156,31 @@ def open_metadata(directory: Path) -> Iterator[tuple[Database, Vault]]:
     vault = Vault(RootKey.load(directory / _KEY))
     with closing(open_metadata_at(directory, find_url(directory, None))) as database:
         yield database, vault
+
+
+def prepare_movable(directory: Path) -> None:
+    """Have the installation that is made in a folder next get a movable clock.
+
+    Raises:
+        Refusal: there is an installation already, and its time is real.
+    """
+    if has_metadata(directory) and not is_movable(directory):
+        raise ClockNotMovableError(directory)
+    _make_folder(directory)
+    make_movable(directory)
+
+
+def is_serving(directory: Path) -> bool:
+    """Whether a service runs on an installation that is there.
+
+    Raises:
+        Refusal: the folder cannot be used.
+    """
+    try:
+        with _locked(directory, fcntl.LOCK_EX):
+            return False
+    except InstallationBusyError:
+        return True
 
 
 def _open_key(directory: Path) -> RootKey:

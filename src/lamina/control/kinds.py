@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from lamina.control.advance import ADVANCE_CLOCK
 from lamina.control.disks.attachment import ATTACH_DISK, DETACH_DISK
 from lamina.control.disks.build import BUILD_DISK
 from lamina.control.disks.clone import CLONE_DISK
@@ -45,4 +46,5 @@ KINDS: Final[tuple[AnyKind[Installation], ...]] = (
     ARCHIVE_SNAPSHOT,
     RUN_POLICY,
     REMOVE_SNAPSHOT,
+    ADVANCE_CLOCK,
 )

@@ -1,6 +1,7 @@
 """All reconcilers of the control plane, and how often they run."""
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -39,7 +40,21 @@ _KEEP_TASKS: Final = timedelta(days=30)
 
 def make_reconcilers(plant: Installation) -> tuple[Reconciler, ...]:
     """What keeps an installation in order, in the order in which it runs at start."""
-    jobs = (
+    return tuple(
+        Reconciler(name=job.__name__, every_seconds=seconds, run=partial(job, plant))
+        for seconds, job in _list_jobs()
+    )
+
+
+def run_timely(plant: Installation) -> None:
+    """Do once, here and now, what is regularly done to keep up with the clock; not what is done by the hour or more."""
+    for seconds, job in _list_jobs():
+        if seconds < _HOUR:
+            job(plant)
+
+
+def _list_jobs() -> tuple[tuple[float, Callable[[Installation], None]], ...]:
+    return (
         (_MINUTE, restart_disks),
         (10 * _MINUTE, restart_instances),
         (10 * _MINUTE, restart_emptied_disks),
@@ -59,9 +74,6 @@ def make_reconcilers(plant: Installation) -> tuple[Reconciler, ...]:
         (_HOUR, forget_runs),
         (_HOUR, forget_old_calls),
         (6 * _HOUR, sweep_repositories),
-    )
-    return tuple(
-        Reconciler(name=job.__name__, every_seconds=seconds, run=partial(job, plant)) for seconds, job in jobs
     )
 
 

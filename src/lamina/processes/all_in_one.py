@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Final, Self
 
 from uvicorn import Server
@@ -89,10 +90,10 @@ def serve(
             config = server_config(make_app(installation), address.host, address.port)
             config.timeout_graceful_shutdown = _SHUTDOWN_SECONDS
             server = Server(config)
-            if credentials is not None:
-                _tell(say, credentials, data_dir)
-            say(f"lamina answers at {address.url}")
-            with _signals_ignored():
+            with _signals_ending(server):
+                if credentials is not None:
+                    _tell(say, credentials, data_dir)
+                say(f"lamina answers at {address.url}")
                 server.run(sockets=[listener])
 
 
@@ -109,15 +110,20 @@ def _listening(address: Address) -> Iterator[tuple[socket.socket, Address]]:
 
 
 @contextmanager
-def _signals_ignored() -> Iterator[None]:
-    """While uvicorn handles the signals: when it has shut down it raises them again, and that must not end us.
+def _signals_ending(server: Server) -> Iterator[None]:
+    """While uvicorn handles the signals: one that comes before it does must end it as well.
 
-    The worker's leases have to be given back and the database closed after that.
+    When it has shut down it raises them again, and that must not end us: the worker's leases have to be given back
+    and the database closed after that.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {each: signal.signal(each, lambda _number, _frame: None) for each in _SIGNALS}
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    before = {each: signal.signal(each, end) for each in _SIGNALS}
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ import click
 
 from lamina.cli.output import json_option, print_facts, print_json
 from lamina.control.first_start import furnish
-from lamina.control.installation import open_installation
+from lamina.control.installation import open_installation, prepare_movable
 from lamina.control.recover import recover as recover_rows
 from lamina.processes.all_in_one import Address
 from lamina.processes.all_in_one import serve as serve_all
@@ -28,13 +28,21 @@ _DEFAULT_LISTEN: Final = "127.0.0.1:8788"
     help="A PostgreSQL database for the metadata, such as postgresql://lamina@db.example/lamina; it is remembered.  "
     "[default: a file in the installation's folder]",
 )
-def serve(data_dir: Path | None, listen: str, database: str | None) -> None:
+@click.option(
+    "--movable-clock",
+    is_flag=True,
+    help="Make a new installation for tests, whose time `lamina clock advance` moves; for life.",
+)
+def serve(data_dir: Path | None, listen: str, database: str | None, *, movable_clock: bool) -> None:
     """Run the service until it is interrupted. Logs are JSON lines on standard error."""
     settings = Settings.from_environment()
     if database is not None:
         settings = replace(settings, database=database)
     configure()
-    serve_all(data_dir or settings.data_dir, Address.parse(listen), settings, say=click.echo)
+    directory = data_dir or settings.data_dir
+    if movable_clock:
+        prepare_movable(directory)
+    serve_all(directory, Address.parse(listen), settings, say=click.echo)
 
 
 @click.command()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from lamina.control.advance import CLOCK
 from lamina.control.installation import Installation
 from lamina.control.kinds import KINDS
 from lamina.control.reconcilers import make_reconcilers
@@ -14,7 +15,7 @@ from lamina.tasks.task import COPY, QUICK
 
 # A copy keeps `settings.workers` threads busy by itself; two at once let one compress while the other waits for
 # its store. Quick tasks wait for the file system most of the time.
-_LANES: Final = {QUICK: 2, COPY: max(2, (os.cpu_count() or 1) // 2)}
+_LANES: Final = {QUICK: 2, COPY: max(2, (os.cpu_count() or 1) // 2), CLOCK: 1}
 _PATIENCE_SECONDS: Final = 5.0
 
 

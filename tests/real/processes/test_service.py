@@ -4,44 +4,12 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
-from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
+from contextlib import ExitStack, closing
 
 import pytest
 
 from lamina.cli.client import EcsClient, Profile
-from lamina.clock import SystemClock
-
-LAMINA = [sys.executable, "-c", "import sys; from lamina.cli.main import main; sys.exit(main())"]
-SECONDS = 60
-MIB = 1024 * 1024
-
-
-@contextmanager
-def serving(folder: Path, *options: str):
-    """The service as a process; answers it and what it printed until it answered calls."""
-    command = [*LAMINA, "serve", "--data", str(folder / "data"), "--listen", "127.0.0.1:0", *options]
-    with (
-        (folder / "log").open("ab") as log,
-        subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env={**os.environ, "XDG_CACHE_HOME": str(folder)},
-        ) as service,
-    ):
-        try:
-            lines = []
-            while not (lines and lines[-1].startswith("lamina answers at")):
-                line = service.stdout.readline()
-                assert line, (folder / "log").read_text()
-                lines.append(line.rstrip())
-            yield service, lines
-        finally:
-            service.kill()
+from tests.factories.service_process import MIB, SECONDS, run, serving, wait_for
 
 
 @pytest.fixture
@@ -55,25 +23,6 @@ def connect(tmp_path):
             return stack.enter_context(closing(EcsClient(Profile(**known))))
 
         yield connect
-
-
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    command = [*LAMINA, *arguments, "--data", str(folder / "data")]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(folder)}
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=SECONDS, env=environment, check=False
-    )
-
-
-def wait_for(client: EcsClient, noun: str, field: str, wanted: str) -> dict:
-    clock = SystemClock()
-    deadline = clock.monotonic() + SECONDS
-    while True:
-        (found,) = client.call(f"Describe{noun}s", {"RegionId": "cn-hangzhou"})[f"{noun}s"][noun]
-        if found[field] == wanted:
-            return found
-        assert clock.monotonic() < deadline, found
-        clock.sleep(0.05)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
