@@ -150,6 +150,10 @@ class SparseTarget:
     def size_bytes(self):
         return self.disk.size_bytes
 
+    def list_extents(self, offset, length):
+        with self._lock:
+            return self.disk.list_extents(offset, length)
+
     def read_into(self, offset, buffers):
         self.disk.read_into(offset, buffers)
 

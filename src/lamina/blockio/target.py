@@ -1,7 +1,9 @@
 """What a restore writes to."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
+
+from lamina.blockio.extents import Extent
 
 
 class BlockTarget(Protocol):
@@ -19,6 +21,13 @@ class BlockTarget(Protocol):
     @property
     def is_blank(self) -> bool:
         """Whether the target is known to read as zero everywhere, so that zeros need not be written."""
+        ...
+
+    def list_extents(self, offset: int, length: int) -> Iterator[Extent]:
+        """The extents that cover `[offset, offset + length)` at this moment; a hole reads as zero.
+
+        Costs metadata only: no data is read. An implementation that cannot tell answers one `DATA` extent.
+        """
         ...
 
     def read_into(self, offset: int, buffers: Sequence[bytearray]) -> None:

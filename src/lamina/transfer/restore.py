@@ -2,12 +2,13 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Final, NamedTuple
 
-from lamina.blockio.extents import Extent
+from lamina.blockio.extents import Extent, ExtentKind
 from lamina.blockio.target import BlockTarget
 from lamina.engine.blockmap.page import EMPTY_LEAF, Entry, Stored, Written
 from lamina.engine.blockmap.root import Root
@@ -89,6 +90,11 @@ class _Damage(NamedTuple):
     reason: str
 
 
+class _Group(NamedTuple):
+    entries: list[tuple[int, Entry]]
+    reads: bool  # the target may hold something else than zeros there
+
+
 @dataclass(slots=True)
 class _Outcome:
     written_bytes: int = 0
@@ -106,7 +112,7 @@ def restore(
     """Make a target hold the bytes of a snapshot, and be durable.
 
     A blank target gets data only. Any other target is compared block by block, and only what differs is fetched and
-    written. Bytes of the target past the snapshot's size are left alone.
+    written; its holes are not read. Bytes of the target past the snapshot's size are left alone.
 
     Raises:
         SnapshotNotFoundError: no such snapshot.
@@ -147,11 +153,17 @@ def _restore_leaves(
     total = _Outcome()
     progress.expect(manifest.used_bytes if target.is_blank else manifest.size_bytes)
     worker = _LeafRestore(repository, manifest.size_bytes, target, request, progress)
-    visits = _visits(manifest.root, repository, every=not target.is_blank)
+    visits = _visits(manifest.root, repository, target)
     running: deque[Future[_Outcome]] = deque()
+    reached = 0  # up to where the leaves of a target that is not blank were visited or passed over
     with ThreadPoolExecutor(request.workers, thread_name_prefix="restore") as executor:
         try:
             for visit in visits:
+                if not target.is_blank:
+                    _pass_over(reached, visit.first_leaf * LEAF_SPAN_BYTES, total, progress)
+                    reached = min(
+                        (visit.first_leaf + visit.leaf_count) * LEAF_SPAN_BYTES, manifest.size_bytes
+                    )
                 running.append(executor.submit(worker.restore, visit))
                 if len(running) >= request.workers * _JOBS_AHEAD_PER_WORKER:
                     _add(total, running.popleft().result())
@@ -159,26 +171,42 @@ def _restore_leaves(
                     break
             while running:
                 _add(total, running.popleft().result())
+            if not (target.is_blank or total.damage):
+                _pass_over(reached, manifest.size_bytes, total, progress)
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
     return total
 
 
-def _visits(root: Root, repository: Repository, *, every: bool) -> Iterator[Visit]:
-    """The leaves to restore: those with written blocks or, over an existing disk, every one."""
+def _visits(root: Root, repository: Repository, target: BlockTarget) -> Iterator[Visit]:
+    """The leaves to restore, in order: those with written blocks, and those where the target may hold something."""
     end = count_steps(root.size_bytes, LEAF_SPAN_BYTES)
     done = 0
     for visit in walk_leaves(root, repository.pages, 0, end):
-        if every:
-            yield from (_empty(index) for index in range(done, visit.first_leaf))
+        yield from _list_occupied(target, done, visit.first_leaf)
         yield visit
         done = visit.first_leaf + visit.leaf_count
-    if every:
-        yield from (_empty(index) for index in range(done, end))
+    yield from _list_occupied(target, done, end)
 
 
-def _empty(index: int) -> Visit:
-    return Visit(index, 1, None, EMPTY_LEAF)
+def _list_occupied(target: BlockTarget, first: int, end: int) -> Iterator[Visit]:
+    """The leaves from `first` to `end` that the snapshot does not have and the target may."""
+    if target.is_blank or first >= end:
+        return
+    start = first * LEAF_SPAN_BYTES
+    length = min(end * LEAF_SPAN_BYTES, target.size_bytes) - start
+    for extent in target.list_extents(start, length):
+        if extent.kind is ExtentKind.HOLE:
+            continue
+        behind = count_steps(extent.end, LEAF_SPAN_BYTES)
+        for index in range(max(first, extent.offset // LEAF_SPAN_BYTES), behind):
+            yield Visit(index, 1, None, EMPTY_LEAF)
+        first = max(first, behind)
+
+
+def _pass_over(start: int, end: int, total: _Outcome, progress: Progress) -> None:
+    total.kept_bytes += end - start
+    progress.advance(end - start)
 
 
 def _add(total: _Outcome, outcome: _Outcome) -> None:
@@ -247,16 +275,33 @@ class _LeafRestore:
 
     def _list_differing(self, entries: list[tuple[int, Entry]], outcome: _Outcome) -> list[tuple[int, Entry]]:
         differing = []
-        buffers = [bytearray(BLOCK_BYTES) for _ in range(_COMPARE_BLOCKS)]
-        for at in range(0, len(entries), _COMPARE_BLOCKS):
-            group = entries[at : at + _COMPARE_BLOCKS]
-            self._target.read_into(group[0][0] * BLOCK_BYTES, buffers[: len(group)])
-            for (block, entry), found in zip(group, buffers, strict=False):
+        for group in self._list_groups(entries):
+            for (block, entry), found in self._read(group):
                 if self._holds(found, entry, block):
                     outcome.kept_bytes += self._range(block, 1)[1]
                 else:
                     differing.append((block, entry))
         return differing
+
+    def _list_groups(self, entries: list[tuple[int, Entry]]) -> Iterator[_Group]:
+        """A leaf's blocks, which follow each other, in groups that are holes of the target or are read at once."""
+        first = entries[0][0]
+        offset, length = self._range(first, len(entries))
+        is_data = bytearray(len(entries))
+        for extent in self._target.list_extents(offset, length):
+            if extent.kind is not ExtentKind.HOLE:
+                start, end = extent.offset // BLOCK_BYTES, count_steps(extent.end, BLOCK_BYTES)
+                is_data[start - first : end - first] = b"\1" * (end - start)
+        for reads, run in groupby(entries, key=lambda entry: bool(is_data[entry[0] - first])):
+            blocks = list(run)
+            for at in range(0, len(blocks), _COMPARE_BLOCKS):
+                yield _Group(blocks[at : at + _COMPARE_BLOCKS], reads)
+
+    def _read(self, group: _Group) -> Iterable[tuple[tuple[int, Entry], bytearray]]:
+        buffers = [bytearray(BLOCK_BYTES) for _ in group.entries]
+        if group.reads:
+            self._target.read_into(group.entries[0][0] * BLOCK_BYTES, buffers)
+        return zip(group.entries, buffers, strict=True)
 
     def _holds(self, found: bytearray, entry: Entry, block: int) -> bool:
         tail = self._size_bytes - block * BLOCK_BYTES

@@ -191,3 +191,22 @@ def test_a_damaged_branch_is_damage_of_its_whole_range(repository):
         restore(reopen(repository), snapshot_id, target, RestoreRequest(best_effort=True))
     assert caught.value.ranges == (Extent(BRANCH_SPAN_BYTES, BRANCH_SPAN_BYTES),)
     assert target.touched == {0}
+
+
+def test_holes_of_a_target_are_not_read(repository):
+    """A disk of 1 TiB with a few blocks is brought back to a few others without a look at the rest of it."""
+    size = 2**40 + BLOCK_BYTES
+    far = size // BLOCK_BYTES - 1
+    disk = make_block_disk({3: "a", 4: "b", 9_000_000: "c", far: "d"}, size)
+    disk.zero(10 * BLOCK_BYTES, BLOCK_BYTES)
+    snapshot_id = take(repository, disk).snapshot_id
+    target = SparseTarget(size, is_blank=False, disk=make_block_disk({3: "a", 5: "x", 5_000_000: "y"}, size))
+    progress = Progress()
+    result = restore(repository, snapshot_id, target, progress=progress)
+    assert set(target.disk.read_blocks) == {3, 5, 5_000_000}
+    for block in (3, 4, 5, 10, 5_000_000, 9_000_000, far):
+        place = block * BLOCK_BYTES, BLOCK_BYTES
+        assert target.disk.read(*place) == disk.read(*place)
+    assert target.touched == {4, 5, 5_000_000, 9_000_000, far}
+    assert (result.written_bytes, result.kept_bytes) == (3 * BLOCK_BYTES, size - 5 * BLOCK_BYTES)
+    assert progress.read().done_bytes == progress.read().known_bytes == size
