@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.ciphers.modes import XTS
 
 from lamina.blockio.extents import Extent
 from lamina.blockio.raw_file import RawFileTarget
+from lamina.blockio.source import OpenSource
 from lamina.units import KIB, MIB, round_down, round_up
 
 KEY_BYTES: Final = 64
@@ -36,16 +37,7 @@ _FLOCK: Final = "hhqqi4x"  # struct flock of 64-bit Linux: type, whence, start, 
 
 
 class _Readable(Protocol):
-    """What an encrypted source reads from."""
-
-    @property
-    def size_bytes(self) -> int: ...
-
-    def list_extents(self, offset: int, length: int) -> Iterator[Extent]: ...
-
     def read_into(self, offset: int, buffers: Sequence[bytearray]) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class UnitCipher:
@@ -85,7 +77,7 @@ class UnitCipher:
 class EncryptedSource:
     """What an encrypted disk says, as a `BlockSource`; as still as the file beneath it."""
 
-    def __init__(self, source: _Readable, cipher: UnitCipher) -> None:
+    def __init__(self, source: OpenSource, cipher: UnitCipher) -> None:
         """Take over a source of ciphertext, which is closed with this one."""
         self._source = source
         self._cipher = cipher

@@ -22,6 +22,7 @@ from lamina.blockio.extent_map import find_changed, read_extent_map
 from lamina.blockio.extents import Extent
 from lamina.blockio.opening import fsync_directory, open_disk
 from lamina.blockio.raw_file import RawFileSource
+from lamina.blockio.source import OpenSource
 from lamina.blockio.still_file import StillFileSource, VolumeInUseError
 from lamina.blockio.vectored import system_fault
 from lamina.blockio.writers import list_writers
@@ -46,7 +47,7 @@ class FrozenVolume:
             there are bytes to read, `HOLE` where the disk became zero. None: unknown, compare everything.
     """
 
-    source: RawFileSource | StillFileSource
+    source: OpenSource
     token: str
     changed: tuple[Extent, ...] | None
 

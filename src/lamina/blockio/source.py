@@ -32,3 +32,11 @@ class BlockSource(Protocol):
             Fault: the disk could not be read there; the message names the byte range.
         """
         ...
+
+
+class OpenSource(BlockSource, Protocol):
+    """A source that holds something open."""
+
+    def close(self) -> None:
+        """Release it; twice does no harm."""
+        ...

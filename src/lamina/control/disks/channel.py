@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from lamina.blockio.extents import Extent
-from lamina.blockio.raw_file import RawFileSource
 from lamina.control.disks.connect import renew_connection
 from lamina.control.disks.errors import ConnectionNotFoundError, DiskRangeError
 from lamina.control.disks.records import DiskRecord
@@ -48,7 +47,7 @@ class DiskChannel:
         """`length` bytes from `offset` on; what was never written is zero."""
         self._check(offset, length)
         buffer = bytearray(length)
-        with self._admitted(), self._source() as source:
+        with self._admitted(), self.volumes.open_source(self.disk_id) as source:
             source.read_into(offset, [buffer])
         return bytes(buffer)
 
@@ -70,16 +69,13 @@ class DiskChannel:
     def list_extents(self, offset: int, length: int) -> tuple[Extent, ...]:
         """Data and holes of a range, in order, without gaps."""
         self._check(offset, length)
-        with self._admitted(), self._source() as source:
+        with self._admitted(), self.volumes.open_source(self.disk_id) as source:
             return tuple(source.list_extents(offset, length))
 
     def flush(self) -> None:
         """Make everything that was written survive a power cut."""
         with self._admitted(), self.volumes.open(self.disk_id) as target:
             target.flush()
-
-    def _source(self) -> RawFileSource:
-        return RawFileSource(self.volumes.raw_path(self.disk_id))
 
     @contextmanager
     def _admitted(self) -> Iterator[None]:

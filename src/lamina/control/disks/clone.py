@@ -7,8 +7,7 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from lamina.blockio.extents import ExtentKind
-from lamina.blockio.file_volume import FrozenVolume, forget, freeze
-from lamina.blockio.raw_file import RawFileTarget
+from lamina.blockio.file_volume import FrozenVolume, forget
 from lamina.blockio.source import BlockSource
 from lamina.control.disks.categories import DiskCategory, PerformanceLevel, check_size, choose_level
 from lamina.control.disks.empty import settle_creation
@@ -16,6 +15,7 @@ from lamina.control.disks.errors import DiskShrinkError
 from lamina.control.disks.queries import get_disk
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskRole, DiskState
+from lamina.control.disks.volumes import Volume
 from lamina.control.installation import Installation
 from lamina.control.scope import Scope
 from lamina.control.snapshots.create import check_disk
@@ -147,15 +147,10 @@ CLONE_DISK: Final = TaskKind(
 
 
 def _take(plant: Installation, task: CloneArguments) -> FrozenVolume:
-    return freeze(
-        plant.volumes.raw_path(task.source_id),
-        plant.volumes.frozen_folder(task.source_id),
-        task.disk_id,
-        None,
-    )
+    return plant.volumes.freeze(task.source_id, task.disk_id, None)
 
 
-def _copy_data(source: BlockSource, target: RawFileTarget, context: StepContext) -> None:
+def _copy_data(source: BlockSource, target: Volume, context: StepContext) -> None:
     extents = [each for each in source.list_extents(0, source.size_bytes) if each.kind is ExtentKind.DATA]
     known = sum(each.length for each in extents)
     done = 0

@@ -1,6 +1,6 @@
 """Copying a snapshot onto a disk, as a step of a task does it."""
 
-from lamina.blockio.raw_file import RawFileTarget
+from lamina.control.disks.volumes import Volume
 from lamina.control.installation import Installation
 from lamina.engine.repository import Repository, SnapshotNotFoundError
 from lamina.failures import Corruption
@@ -32,7 +32,7 @@ def open_data(
 def copy_to_disk(
     repository: Repository,
     snapshot_id: SnapshotId,
-    target: RawFileTarget,
+    target: Volume,
     context: StepContext,
     workers: int,
 ) -> None:

@@ -1,4 +1,7 @@
-"""Where the bytes of disks are: one folder per disk, with the raw file and the clones that captures read from."""
+"""Where the bytes of disks are: one folder per disk, with the raw file and the clones that captures read from.
+
+Whether a disk is encrypted tells its folder: callers read and write in clear, and only here is it known.
+"""
 
 import errno
 import fcntl
@@ -7,13 +10,18 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from lamina.blockio.encrypted_file import EncryptedSource, EncryptedTarget
+from lamina.blockio.file_volume import FrozenVolume, freeze
 from lamina.blockio.opening import fsync_directory
-from lamina.blockio.raw_file import RawFileTarget
+from lamina.blockio.raw_file import RawFileSource, RawFileTarget
+from lamina.control.disks.volume_keys import VolumeKeys
+from lamina.control.keys.key_ring import KeyRing
 from lamina.failures import Fault
-from lamina.ids import DiskId
+from lamina.ids import DiskId, KeyId
 
 _RAW: Final = "disk.raw"
 _FROZEN: Final = "frozen"
@@ -21,6 +29,18 @@ _GATE: Final = "gate.lock"
 _ROOM: Final = "room.lock"
 _TURN: Final = "turn"
 _TURN_BYTES: Final = 16
+
+
+Volume = RawFileTarget | EncryptedTarget
+"""The bytes of a disk, in clear."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealing:
+    """What a disk is encrypted with: a key, and which version of it."""
+
+    key_id: KeyId
+    version: int
 
 
 class VolumeMissingError(Fault):
@@ -39,10 +59,12 @@ class Volumes:
 
     Attributes:
         folder: the folder; one subfolder per disk, named by its id.
+        keys: the secrets of encrypted ones.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, ring: KeyRing) -> None:
         self.folder = folder
+        self.keys = VolumeKeys(folder, ring)
 
     def raw_path(self, disk_id: DiskId) -> Path:
         """The raw file of a disk."""
@@ -56,26 +78,59 @@ class Volumes:
         """The disks that have a folder, sorted."""
         return sorted(DiskId(path.name) for path in self.folder.iterdir() if path.is_dir())
 
-    def create(self, disk_id: DiskId, size_bytes: int) -> RawFileTarget:
+    def create(self, disk_id: DiskId, size_bytes: int, sealing: Sealing | None = None) -> Volume:
         """An empty disk, durable after its first flush; one that is there already is emptied.
 
+        Args:
+            disk_id: which disk.
+            size_bytes: how large.
+            sealing: what a new disk is encrypted with; one that is there stays as it is.
+
         Raises:
+            KeyDestroyedError: the key of the disk was destroyed.
             Fault: the file system has no room, or failed.
         """
         path = self.raw_path(disk_id)
         self._make_folder(path.parent)
-        return RawFileTarget.create(path, size_bytes, replace=True)
+        cipher = self.keys.open(disk_id)
+        if cipher is None and sealing is not None:
+            cipher = self.keys.make(disk_id, sealing.key_id, sealing.version)
+        target = RawFileTarget.create(path, size_bytes, replace=True)
+        return target if cipher is None else EncryptedTarget(target, cipher)
 
-    def open(self, disk_id: DiskId) -> RawFileTarget:
+    def open(self, disk_id: DiskId) -> Volume:
         """The bytes of a disk, for reading and writing.
 
         Raises:
             VolumeMissingError: there are none.
+            KeyDestroyedError: the key of the disk was destroyed.
         """
-        path = self.raw_path(disk_id)
-        if not path.exists():
-            raise VolumeMissingError(disk_id, path)
-        return RawFileTarget.open(path)
+        path = self._find(disk_id)
+        cipher = self.keys.open(disk_id)
+        target = RawFileTarget.open(path)
+        return target if cipher is None else EncryptedTarget(target, cipher)
+
+    def open_source(self, disk_id: DiskId) -> RawFileSource | EncryptedSource:
+        """The bytes of a disk, for reading only, while others may write them.
+
+        Raises:
+            VolumeMissingError: there are none.
+            KeyDestroyedError: the key of the disk was destroyed.
+        """
+        path = self._find(disk_id)
+        cipher = self.keys.open(disk_id)
+        source = RawFileSource(path)
+        return source if cipher is None else EncryptedSource(source, cipher)
+
+    def freeze(self, disk_id: DiskId, token: str, since: str | None) -> FrozenVolume:
+        """The point in time of a disk; see `lamina.blockio.file_volume.freeze`.
+
+        Raises:
+            KeyDestroyedError: the key of the disk was destroyed.
+        """
+        cipher = self.keys.open(disk_id)
+        frozen = freeze(self.raw_path(disk_id), self.frozen_folder(disk_id), token, since)
+        return frozen if cipher is None else replace(frozen, source=EncryptedSource(frozen.source, cipher))
 
     def resize(self, disk_id: DiskId, size_bytes: int) -> None:
         """Give a disk's file another size, durably; what is new reads as zero, and what is cut off is lost.
@@ -174,6 +229,12 @@ class Volumes:
             yield
         finally:
             os.close(fd)
+
+    def _find(self, disk_id: DiskId) -> Path:
+        path = self.raw_path(disk_id)
+        if not path.exists():
+            raise VolumeMissingError(disk_id, path)
+        return path
 
     def _make_folder(self, path: Path) -> None:
         try:

@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from lamina.blockio.file_volume import FrozenVolume, forget, freeze
+from lamina.blockio.file_volume import FrozenVolume, forget
 from lamina.control.installation import Installation
 from lamina.control.snapshots.capture_data import (
     CaptureArguments,
@@ -84,12 +84,7 @@ CAPTURE_SNAPSHOT: Final = TaskKind(
 def _take(plant: Installation, task: CaptureArguments, *, since: str | None) -> FrozenVolume:
     """The point in time of the disk, at a moment when no request of ours is half way through."""
     with plant.volumes.exclusive(task.disk_id):
-        return freeze(
-            plant.volumes.raw_path(task.disk_id),
-            plant.volumes.frozen_folder(task.disk_id),
-            task.snapshot_id,
-            since,
-        )
+        return plant.volumes.freeze(task.disk_id, task.snapshot_id, since)
 
 
 def _capture(plant: Installation, task: CaptureArguments, context: StepContext) -> None:
