@@ -13,7 +13,7 @@ Rules that everything above relies on:
 import enum
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -27,7 +27,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeEngine
 
-from lamina.database_kinds import Guard, analyse, is_conflict, open_engine, read_clock, reading, writing
+from lamina.database_kinds import (
+    Guard,
+    Turns,
+    analyse,
+    is_conflict,
+    open_engine,
+    read_clock,
+    reading,
+    writing,
+)
 from lamina.failures import Fault
 from lamina.ids import (
     AccessKeyId,
@@ -36,6 +45,7 @@ from lamina.ids import (
     DiskId,
     ImageId,
     InstanceId,
+    KeyId,
     PolicyId,
     RegionId,
     RunId,
@@ -126,6 +136,7 @@ _COLUMN_TYPES: Final[dict[Any, TypeEngine[Any]]] = {
             PolicyId,
             RunId,
             ImageId,
+            KeyId,
         ),
         Text(),
     ),
@@ -162,6 +173,7 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._reading = reading(engine)
+        self._turns = None if self.is_shared else Turns()
         self._listeners: dict[str, list[Callable[[], None]]] = {}
         self._lock = threading.Lock()
 
@@ -235,7 +247,7 @@ class Database:
 
     @contextmanager
     def _write(self, guard: Guard | str) -> Iterator[Session]:
-        with Session(writing(self._engine, guard), expire_on_commit=False) as session:
+        with self._turn(), Session(writing(self._engine, guard), expire_on_commit=False) as session:
             with _converted(is_undone=True):
                 yield session
                 session.flush()
@@ -246,13 +258,24 @@ class Database:
             for listener in tuple(self._listeners.get(topic, ())):
                 listener()
 
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """The time that a writer has to itself, where one at a time can write."""
+        with ExitStack() as stack:
+            if self._turns is not None:
+                try:
+                    stack.enter_context(self._turns.turn())
+                except TimeoutError as failure:
+                    raise DatabaseFaultError(f"the database is busy: {failure}", retryable=True) from failure
+            yield
+
     def analyse(self) -> None:
         """Let the database find out how full its tables are, so that it takes the right ways through them.
 
         Raises:
             DatabaseFaultError: the database failed.
         """
-        with _converted():
+        with _converted(), self._turn():
             analyse(self._engine)
 
     def ask_time(self) -> datetime:

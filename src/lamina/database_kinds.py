@@ -1,6 +1,10 @@
 """The two kinds of SQL database: how each is opened, and how each keeps writers apart.
 
-SQLite has one writer at a time, whoever it is. PostgreSQL would let all of them write at once, and verbs that
+SQLite has one writer at a time, whoever it is. Its own way of waiting is to look again after pauses of up to 100
+ms, and whoever comes by chance at the right moment goes first: under load some waited for more than a second. So the
+writers of one process stand in a queue (`Turns`), and SQLite's way is left for other processes.
+
+PostgreSQL would let all of them write at once, and verbs that
 read before they write would have to expect that what they read has changed. So each writing transaction takes
 advisory locks before its first statement, in two levels:
 
@@ -17,7 +21,10 @@ index, which in a small database is nearly everybody.
 import enum
 import hashlib
 import sqlite3
-from collections.abc import Mapping
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
 
@@ -58,6 +65,49 @@ class Guard(enum.Enum):
 
     NOBODY = "nobody"
     EVERYBODY = "everybody"
+
+
+class Turns:
+    """A lock that is handed on in the order in which it was asked for. Safe for any number of threads.
+
+    A thread must not ask again while it has it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_taken = False
+        self._waiting: deque[threading.Event] = deque()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for the turn, and have it as long as this lasts.
+
+        Raises:
+            TimeoutError: the turn did not come for so long that somebody must be stuck.
+        """
+        self._wait()
+        try:
+            yield
+        finally:
+            with self._lock:
+                if self._waiting:
+                    self._waiting.popleft().set()  # it stays taken, by the next one
+                else:
+                    self._is_taken = False
+
+    def _wait(self) -> None:
+        with self._lock:
+            if not self._is_taken:
+                self._is_taken = True
+                return
+            mine = threading.Event()
+            self._waiting.append(mine)
+        if mine.wait(_BUSY_MILLISECONDS / 1000):
+            return
+        with self._lock:
+            if not mine.is_set():  # it may have come just now
+                self._waiting.remove(mine)
+                raise TimeoutError("the turn to write did not come; a writing transaction does not end")
 
 
 def open_engine(url: str) -> Engine:

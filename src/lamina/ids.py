@@ -19,6 +19,7 @@ PolicyId = NewType("PolicyId", str)
 RunId = NewType("RunId", str)
 SnapshotGroupId = NewType("SnapshotGroupId", str)
 ImageId = NewType("ImageId", str)
+KeyId = NewType("KeyId", str)
 
 _ALPHABET: Final = string.ascii_lowercase + string.digits
 _BODY_LENGTH: Final = 20  # `s-` and 20 lower-case letters or digits, as the ECS API writes them
@@ -76,6 +77,11 @@ def mint_run_id() -> RunId:
 def mint_request_id() -> RequestId:
     """A new request id: an upper-case UUID, as every reply of the ECS API carries."""
     return RequestId(str(uuid.uuid4()).upper())
+
+
+def mint_key_id() -> KeyId:
+    """A new id of an encryption key: a lower-case UUID, as the vendor's key service writes them."""
+    return KeyId(str(uuid.uuid4()))
 
 
 def mint_account_id() -> AccountId:

@@ -1,12 +1,24 @@
 """Settings from the environment, read once. The only reader of `os.environ`."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from lamina.failures import Refusal
+
+_NAMED_KEY: Final = re.compile(r"LAMINA_S3_(\w+)_ACCESS_KEY_ID")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Credentials:
+    """Who asks an S3 service: a pair of keys that has a name, for stores that are not let in with the common one."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +39,8 @@ class Settings:
         s3_access_key_id: `AWS_ACCESS_KEY_ID`.
         s3_secret_access_key: `AWS_SECRET_ACCESS_KEY`.
         s3_session_token: `AWS_SESSION_TOKEN`.
+        s3_credentials: `LAMINA_S3_<NAME>_ACCESS_KEY_ID`, `…_SECRET_ACCESS_KEY` and, if there is one, `…_SESSION_TOKEN`,
+            by their names in capital letters; `lamina.toml` says which region uses which.
         s3_virtual_hosted: `LAMINA_S3_VIRTUAL_HOSTED`, whether the bucket is part of the host name (OSS wants it).
         endpoint: `LAMINA_ENDPOINT`, where the service answers, such as `http://127.0.0.1:8788`.
         access_key_id: `ALIBABA_CLOUD_ACCESS_KEY_ID`.
@@ -47,6 +61,7 @@ class Settings:
     s3_access_key_id: str | None = None
     s3_secret_access_key: str | None = field(default=None, repr=False)
     s3_session_token: str | None = field(default=None, repr=False)
+    s3_credentials: Mapping[str, S3Credentials] = field(default_factory=dict)
     s3_virtual_hosted: bool = False
     endpoint: str | None = None
     access_key_id: str | None = None
@@ -76,6 +91,7 @@ class Settings:
             s3_access_key_id=env.get("AWS_ACCESS_KEY_ID"),
             s3_secret_access_key=env.get("AWS_SECRET_ACCESS_KEY"),
             s3_session_token=env.get("AWS_SESSION_TOKEN"),
+            s3_credentials=_named_credentials(env),
             s3_virtual_hosted=env.get("LAMINA_S3_VIRTUAL_HOSTED", "").lower() in ("1", "true", "yes"),
             endpoint=env.get("LAMINA_ENDPOINT"),
             access_key_id=env.get("ALIBABA_CLOUD_ACCESS_KEY_ID"),
@@ -87,6 +103,24 @@ class Settings:
 def _xdg(env: Mapping[str, str], name: str, fallback: str) -> Path:
     base = env.get(name)
     return (Path(base) if base else Path.home() / fallback) / "lamina"
+
+
+def _named_credentials(env: Mapping[str, str]) -> dict[str, S3Credentials]:
+    found = {}
+    for variable in env:
+        match = _NAMED_KEY.fullmatch(variable)
+        if match is None:
+            continue
+        prefix = variable.removesuffix("_ACCESS_KEY_ID")
+        secret = env.get(f"{prefix}_SECRET_ACCESS_KEY")
+        if secret is None:
+            raise Refusal(f"{variable} is set without {prefix}_SECRET_ACCESS_KEY; set both or neither")
+        found[match[1]] = S3Credentials(
+            access_key_id=env[variable],
+            secret_access_key=secret,
+            session_token=env.get(f"{prefix}_SESSION_TOKEN"),
+        )
+    return found
 
 
 def _number(env: Mapping[str, str], name: str, *, default: int, low: int, high: int) -> int:

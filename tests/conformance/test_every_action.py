@@ -25,15 +25,22 @@ CLOSED = {"CopySnapshot": "InvalidUser.NotInWhiteList", "ModifyDiskChargeType": 
 # A second call with the same token must differ in something for the token to be refused.
 CHANGED = {
     "CloneDisks": {"DiskName": "changed"},
+    "CopyImage": {"DestinationImageName": "changed"},
     "CreateDisk": {"DiskName": "changed"},
+    "CreateImage": {"ImageVersion": "changed"},
     "CreateInstance": {"InstanceName": "changed"},
+    "DeleteInstances": {"Force": "true"},
     "CreateSnapshot": {"SnapshotName": "changed"},
     "CreateSnapshotGroup": {"Name": "changed"},
     "ImportDisk": {"DiskName": "changed"},
     "LockSnapshot": {"LockDuration": "2"},
+    "ReplaceSystemDisk": {"SystemDisk.Size": "30"},
     "ResizeDisk": {"NewSize": "22"},
+    "RunInstances": {"InstanceName": "changed"},
     "UnlockSnapshot": {"RegionId": "cn-hangzhou", "SnapshotId": "s-changed"},
 }
+# What is said then, in the words of the vendor's table of that action.
+REUSED = {"CreateImage": "IdempotenceParamNotMatch"}
 
 
 def by_name(actions):
@@ -154,7 +161,7 @@ def test_a_token_makes_one_thing(world, action):
     assert world.count_rows() == between
     if first.status == 200:
         third = world.raw.call(action.name, {**call, **CHANGED[action.name]})
-        assert third.code == "IdempotentParameterMismatch"
+        assert third.code == REUSED.get(action.name, "IdempotentParameterMismatch")
     else:
         assert first.code == CLOSED.get(action.name), "the first call has to be carried out"
     world.settle()

@@ -9,6 +9,7 @@ from alibabacloud_ecs20140526 import models as m
 
 from tests.conformance.conftest import REGION, ZONE, wait_until
 from tests.conformance.instances import (
+    IMAGE,
     attach,
     code_of,
     connected,
@@ -312,10 +313,10 @@ def test_what_is_on_offer(account):
 
 def test_the_same_way_with_the_older_sdk(account):
     made = account.old(
-        "CreateInstance", InstanceType="ecs.c6.large", ImageId="m-1", ZoneId=ZONE, ClientToken="same"
+        "CreateInstance", InstanceType="ecs.c6.large", ImageId=IMAGE, ZoneId=ZONE, ClientToken="same"
     )
     again = account.old(
-        "CreateInstance", InstanceType="ecs.c6.large", ImageId="m-1", ZoneId=ZONE, ClientToken="same"
+        "CreateInstance", InstanceType="ecs.c6.large", ImageId=IMAGE, ZoneId=ZONE, ClientToken="same"
     )
     assert made["InstanceId"] == again["InstanceId"]
     wait_instance(account, made["InstanceId"], "Stopped")

@@ -101,12 +101,13 @@ def _make_resources(account):
     in_region = {"RegionId": REGION}
     machine = {
         "InstanceType": "ecs.g6.large",
-        "ImageId": "any.vhd",
+        "ImageId": "lamina_empty_x86_64.vhd",
         "ZoneId": ZONE,
         "SystemDisk.Category": "cloud_essd",
     }
     instance = call("CreateInstance", {**in_region, **machine})["InstanceId"]
     running = call("CreateInstance", {**in_region, **machine})["InstanceId"]
+    doomed = call("CreateInstance", {**in_region, **machine})["InstanceId"]
     wait_until(
         lambda: call("DescribeInstances", in_region)["Instances"]["Instance"],
         lambda found: {each["Status"] for each in found} == {"Stopped"},
@@ -131,7 +132,16 @@ def _make_resources(account):
         lambda: call("DescribeSnapshotGroups", {**in_region, "SnapshotGroupId": [group]}),
         lambda found: found["SnapshotGroups"]["SnapshotGroup"][0]["Status"] == "accomplished",
     )
+    bucket = f"bucket-{uuid.uuid4().hex[:20]}"
+    call("CreateBucket", {**in_region, "BucketName": bucket})
+    system = account.make_snapshot(account.make_disk(b"system" * 1024, DiskType="system"))
+    tags = [{"Key": "key", "Value": "value"}]
+    family = {**in_region, "SnapshotId": system, "ImageFamily": "web", "Tag": tags}
+    image = call("CreateImage", family)["ImageId"]
     return {
+        "bucket": bucket,
+        "image": image,
+        "system": system,
         "disk": disk,
         "snapshot": snapshot,
         "chain": "sl-" + disk.removeprefix("d-"),
@@ -141,10 +151,17 @@ def _make_resources(account):
         "locked": locked,
         "instance": instance,
         "running": running,
+        "doomed": doomed,
         "policy": policy,
         "group": group,
         "task": _add_task(account, disk),
     }
+
+
+def _make_bucket(account):
+    name = f"bucket-{uuid.uuid4().hex[:20]}"
+    account.lamina().call("CreateBucket", {"RegionId": REGION, "BucketName": name})
+    return name
 
 
 def _is_quiet(world):

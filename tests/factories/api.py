@@ -20,17 +20,24 @@ from lamina.control.accounts.access_keys import AccessKey, NewKey, add_access_ke
 from lamina.control.accounts.create import create_account
 from lamina.control.accounts.states import KeyRole
 from lamina.control.audit.journal import AuditJournal
+from lamina.control.buckets.opening import Buckets
 from lamina.control.disks.volumes import Volumes
+from lamina.control.images.built_in import ensure_built_in_image
+from lamina.control.keys.key_ring import KeyRing
+from lamina.control.preferences import CallRates
 from lamina.control.regions.create import NewRegion, create_region
 from lamina.control.root_key import RootKey, Vault
 from lamina.control.scope import Limits
+from lamina.control.tariff.tariff import Tariff
 from lamina.database import Database
 from lamina.ids import RegionId, ZoneId
+from lamina.settings import Settings
 from tests.servers.databases import find_test_url
 
 REGION = RegionId("cn-hangzhou")
 ZONE = ZoneId("cn-hangzhou-a")
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+FAST = CallRates(per_action=10_000, per_key=10_000)
 
 
 @dataclass
@@ -110,7 +117,7 @@ class Installation:
         return Caller(self.pipeline, key, self.clock, lambda: next(self.counter))
 
 
-def make_installation(folder: Path, *, calls_per_second: float = 10_000.0) -> Installation:
+def make_installation(folder: Path, *, rates: CallRates = FAST) -> Installation:
     """An empty installation in `folder` whose clock stands still."""
     clock = ManualClock(START)
     database = Database.open(find_test_url(folder))
@@ -121,18 +128,20 @@ def make_installation(folder: Path, *, calls_per_second: float = 10_000.0) -> In
         region = NewRegion(
             id=REGION, local_name="Hangzhou", store="store", time_zone="Asia/Shanghai", zones={ZONE: "Zone A"}
         )
-        create_region(session, clock, region)
+        ensure_built_in_image(session, clock, create_region(session, clock, region))
     services = Services(
         database=database,
         vault=Vault(root),
-        volumes=Volumes(volumes),
+        volumes=Volumes(volumes, KeyRing(folder / "keys", root)),
+        buckets=Buckets(database, root, lambda _: Settings(), clock, folder),
         clock=clock,
         wall_clock=clock,
         limits=Limits(),
         region_id=REGION,
         nonces=NonceStore(clock, folder / "nonces"),
-        limiter=RateLimiter(clock, calls_per_second),
+        limiter=RateLimiter(clock, rates),
         audit=AuditJournal(database, capacity=10**9),  # no thread: tests that look at it flush it
+        tariff=Tariff(),
         paging_key=root.derive("paging"),
     )
     return Installation(services, Pipeline(services), clock, itertools.count())

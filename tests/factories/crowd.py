@@ -1,7 +1,8 @@
 """Tables that are as full as those of a large installation, filled by the database itself in seconds.
 
 Row `n` of a table follows from `n`: ids are scattered as random ones would be, creation follows the number, and
-every column that a list can be filtered by has rare and common values.
+every column that a list can be filtered by has rare and common values. Tables that nothing special is said about are
+filled by the types of their columns, so that a new one is filled from its first day on.
 """
 
 from dataclasses import dataclass
@@ -9,25 +10,55 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy
-from sqlalchemy import BigInteger, ColumnElement, Text, case, cast, insert, literal, null, select, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Text,
+    case,
+    cast,
+    insert,
+    literal,
+    null,
+    select,
+    text,
+)
 from sqlalchemy.orm import Session
 
+from lamina.control.accounts.records import AccessKeyRecord, AccountRecord
 from lamina.control.audit.records import CallRecord
 from lamina.control.disks.categories import DiskCategory
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskRole, DiskState
 from lamina.control.idempotency.records import TokenRecord
+from lamina.control.instances.records import InstanceRecord
 from lamina.control.policies.records import PolicyRecord, RunRecord
 from lamina.control.policies.states import RunOutcome
+from lamina.control.regions.records import RegionRecord, ZoneRecord
 from lamina.control.snapshots.records import ChainRecord, HoldRecord, SnapshotRecord
 from lamina.control.snapshots.states import HolderKind, SnapshotCategory, SnapshotKind, SnapshotState
+from lamina.control.tables import TABLES
 from lamina.control.tags.records import ResourceType, TagRecord
-from lamina.database import Database, Record
-from lamina.ids import AccountId, DiskId, RegionId, SnapshotId, ZoneId
+from lamina.database import Database, Instant, Record
+from lamina.ids import AccountId, DiskId, PolicyId, RegionId, SnapshotId, ZoneId
 from lamina.tasks.records import TaskRecord
 from lamina.tasks.states import TaskState
 
 START: Final = datetime(2025, 1, 1, tzinfo=UTC)
+_SPECIAL: Final = (
+    InstanceRecord,
+    *(DiskRecord, ChainRecord, SnapshotRecord, HoldRecord),
+    *(TagRecord, PolicyRecord, RunRecord, TaskRecord, CallRecord, TokenRecord),
+)
+_FEW: Final = (AccountRecord, AccessKeyRecord, RegionRecord, ZoneRecord)  # so many as the operator makes
+_OWNERS: Final = {"account_id", "region_id", "zone_id"}
+GROWING: Final = tuple(
+    record
+    for record in TABLES
+    if not (record in _FEW or {column.name for column in record.__table__.primary_key} <= _OWNERS)
+)
+"""Tables that grow with the use of the service, and not only with the number of accounts and regions."""
+
 PASTS: Final = 1000  # one in so many rows is something rare
 _PRIME: Final = 9_999_991  # more than there are rows, so that multiplying scatters them and never meets twice
 _FACTOR: Final = 6_700_417
@@ -67,14 +98,23 @@ def snapshot_id(number: int) -> SnapshotId:
     return SnapshotId(f"s-crowd0000000{_scatter(number)}")
 
 
+def policy_id(number: int) -> PolicyId:
+    """The id of the policy with a number, of which there are 50."""
+    return PolicyId(f"sp-crowd000000{_scatter(number)}")
+
+
 def fill(database: Database, crowd: Crowd) -> None:
     """Fill the tables, and have the database look at what is in them."""
     with database.transaction() as session:
+        _fill_by_types(session, crowd, InstanceRecord)
         _fill_disks(session, crowd)
         _fill_snapshots(session, crowd)
         _fill_tags(session, crowd)
         _fill_policies(session, crowd)
         _fill_records(session, crowd)
+        for record in GROWING:
+            if record not in _SPECIAL:
+                _fill_by_types(session, crowd, record)
     with database.transaction() as session:
         session.execute(text("ANALYZE"))
 
@@ -93,6 +133,7 @@ def _fill_disks(session: Session, crowd: Crowd) -> None:
         "state": literal(DiskState.AVAILABLE, DiskRecord.state.type),
         "was_attached": literal(True),
         "source_snapshot_id": case((n % 10 == 0, _id("s-crowd0000000", n)), else_=null()),
+        "instance_id": case((n % 10 == 1, _text("instances ", n // 10)), else_=null()),
         "created_at": _micros(START) + n * 10**6,
         "policy_id": case((n % 10 == 0, _id("sp-crowd000000", n % 50)), else_=null()),
     }
@@ -235,6 +276,35 @@ def _fill_records(session: Session, crowd: Crowd) -> None:
         "created_at": at,
     }
     _insert(session, TokenRecord, n, tokens)
+
+
+def _fill_by_types(session: Session, crowd: Crowd, record: type[Record]) -> None:
+    """As many rows as there are instances: each column has what its type, or what it refers to, suggests."""
+    n = _numbers(max(crowd.disks // 10, 1))
+    table = record.__table__
+    _insert(session, record, n, {column.name: _suggest(crowd, column, n) for column in table.columns})
+
+
+def _suggest(crowd: Crowd, column: Column[Any], n: Number) -> ColumnElement[Any]:
+    if column.name in _OWNERS:
+        return literal(getattr(crowd, column.name))
+    if column.name in ("disk_id", "snapshot_id"):
+        return _id(f"{column.name[0]}-crowd0000000", n)
+    for key in column.foreign_keys:
+        return _text(f"{key.column.table.name} ", n)
+    if column.nullable:
+        return null()
+    if isinstance(column.type, sqlalchemy.Enum):
+        return literal(next(iter(column.type.enum_class)), column.type)
+    if isinstance(column.type, Instant):
+        return _micros(START) + n * 10**6
+    by_type = {
+        bool: literal(False),
+        bytes: literal(b"sealed"),
+        int: n + 1,
+        str: _text(f"{column.table.name if column.primary_key else column.name} ", n),
+    }
+    return by_type[column.type.python_type]
 
 
 def _numbers(count: int) -> Number:

@@ -10,20 +10,23 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from lamina.api.schema import read_fields
+from lamina.api.schema import FieldSpec, read_fields
 from lamina.api.spec import Action
 
 REGION: Final = "cn-hangzhou"
 ZONE: Final = "cn-hangzhou-h"
+BUILT_IN_IMAGE: Final = "lamina_empty_x86_64.vhd"
 _NOW: Final = datetime.now(UTC)
 
 # The last part of a parameter's name, and the kind of resource that it names.
 KINDS: Final = {
     "AutoSnapshotPolicyId": "policy",
+    "BucketName": "bucket",
     "ConnectionId": "connection",
     "DiskId": "disk",
     "DiskIds": "disk",
     "ExcludeDiskId": "disk",
+    "ImageId": "image",
     "InstanceId": "instance",
     "InstanceIds": "instance",
     "ResourceId": "disk",
@@ -41,10 +44,16 @@ KINDS: Final = {
 # Names of what nobody owns, or of what there is none of here: refused, or recorded without a meaning.
 NOBODYS: Final = frozenset(
     {
+        "ClusterId",
+        "DedicatedHostId",
+        "DeploymentSetId",
         "DestinationRegionId",
         "DestinationZoneId",
         "HpcClusterId",
-        "ImageId",
+        "LaunchTemplateId",
+        "NodeControllerId",
+        "SecurityGroupIds",
+        "VlanId",
         "KMSKeyId",
         "KmsKeyId",
         "RegionId",
@@ -59,6 +68,9 @@ NOBODYS: Final = frozenset(
     }
 )
 
+# What is named here is made by the call, and looked up nowhere.
+MADE: Final = frozenset({("CreateBucket", "BucketName")})
+
 # Good values of mandatory parameters that name no resource.
 VALUES: Final = {
     "CoolOffPeriod": "0",
@@ -66,6 +78,7 @@ VALUES: Final = {
     "DestinationResource": "DataDisk",
     "DiskCategory": "cloud_auto",
     "EndTime": f"{_NOW:%Y-%m-%dT%H:%M:%SZ}",
+    "ImageFamily": "web",
     "InstanceType": "ecs.g6.large",
     "Key": "key",
     "Length": "512",
@@ -73,6 +86,7 @@ VALUES: Final = {
     "LockMode": "compliance",
     "NewSize": "21",
     "OSSBucket": "bucket",
+    "ObjectKey": "folder/object",
     "Offset": "0",
     "OssBucket": "bucket",
     "RegionId": REGION,
@@ -92,16 +106,22 @@ EXTRAS: Final[Mapping[str, Mapping[str, str]]] = {
     # Larger than the disk ever gets, whichever of the calls in this table was made before.
     "CloneDisks": {"Size": "40"},
     "CreateDisk": {"ZoneId": ZONE, "Size": "1", "DiskCategory": "cloud_auto"},
-    "CreateInstance": {"ImageId": "any.vhd", "ZoneId": ZONE},
+    "CreateImage": {"SnapshotId": "{system}"},
+    "CreateInstance": {"ImageId": BUILT_IN_IMAGE, "ZoneId": ZONE, "DataDisk.1.Size": "20"},
     "CreateSnapshotGroup": {"InstanceId": "{running}"},
+    "DeleteInstances": {"InstanceId.1": "{doomed}"},
     "ListTagResources": {"Tag.1.Key": "key"},
     "ModifyDiskAttribute": {"DiskId": "{disk}", "DiskName": "name"},
     "ModifyDiskChargeType": {"InstanceId": "{running}", "DiskIds": '["{attached}"]'},
     "ModifyDiskSpec": {"DiskCategory": "cloud_auto"},
     "ModifySnapshotAttribute": {"SnapshotName": "name"},
     "ModifySnapshotGroup": {"Name": "name"},
+    "RebootInstance": {"InstanceId": "{running}"},
     "ResetDisks": {"Disk.1.DiskId": "{disk}", "Disk.1.SnapshotId": "{snapshot}"},
+    "RunInstances": {"ImageId": BUILT_IN_IMAGE, "ZoneId": ZONE, "DataDisk.1.Size": "20"},
+    "StartInstances": {"InstanceId.1": "{instance}"},
     "StopInstance": {"InstanceId": "{running}"},
+    "StopInstances": {"InstanceId.1": "{running}"},
     "UnlockSnapshot": {"SnapshotId": "{locked}"},
     "UntagResources": {"All": "true"},
 }
@@ -116,12 +136,19 @@ class Parameter:
         last: the part of the name that says what it is.
         is_json: a list that is sent as JSON text.
         is_mandatory: itself, in an object that is mandatory.
+        spec: its declaration.
     """
 
     wire: str
     last: str
     is_json: bool
     is_mandatory: bool
+    spec: FieldSpec
+
+    @property
+    def object_name(self) -> str:
+        """The object that it is a part of, such as `Disk.1`; empty if it stands alone."""
+        return self.wire.removesuffix(".1").rpartition(".")[0]
 
     @property
     def kind(self) -> str | None:
@@ -138,8 +165,12 @@ def list_parameters(action: Action) -> list[Parameter]:
 
 
 def list_named(action: Action) -> list[Parameter]:
-    """The parameters that name resources."""
-    return [each for each in list_parameters(action) if each.kind is not None]
+    """The parameters that name resources which are there."""
+    return [
+        each
+        for each in list_parameters(action)
+        if each.kind is not None and (action.name, each.wire) not in MADE
+    ]
 
 
 def write_call(action: Action, own: Mapping[str, str]) -> dict[str, str]:
@@ -171,4 +202,5 @@ def _walk(cls: type, prefix: str, *, is_mandatory: bool) -> Iterator[Parameter]:
                 last=spec.wire[0].upper() + spec.wire[1:],
                 is_json=spec.rules.form == "json",
                 is_mandatory=is_mandatory and spec.is_mandatory,
+                spec=spec,
             )

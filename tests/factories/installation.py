@@ -28,7 +28,7 @@ from lamina.control.snapshots.records import SnapshotRecord
 from lamina.ids import AccountId, DiskId, RegionId, SnapshotId, ZoneId
 from lamina.settings import Settings
 from lamina.tasks.runner import Runner
-from lamina.tasks.task import COPY, QUICK
+from lamina.tasks.task import BULK, COPY, QUICK
 from lamina.units import GIB
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -142,14 +142,18 @@ class Site:
 
 @contextmanager
 def open_site(
-    directory: Path, *, clock: ManualClock | None = None, limits: Limits | None = None
+    directory: Path,
+    *,
+    clock: ManualClock | None = None,
+    limits: Limits | None = None,
+    settings: Settings | None = None,
 ) -> Iterator[Site]:
     """Open the installation in a folder, also one that an earlier test process left behind."""
     clock = clock or ManualClock(START)
-    settings = Settings(cache_dir=directory / "cache", workers=2)
+    settings = replace(settings or Settings(), cache_dir=directory / "cache", workers=2)
     with open_installation(directory / "data", settings, clock, limits=limits) as installation:
         furnish(installation, "http://127.0.0.1:1")
-        runner = Runner(installation.database, clock, installation, KINDS, {QUICK: 1, COPY: 1})
+        runner = Runner(installation.database, clock, installation, KINDS, {QUICK: 1, COPY: 1, BULK: 1})
         with installation.database.reading() as session:
             account_id = session.scalars(select(AccountRecord.id).order_by(AccountRecord.created_at)).first()
         yield Site(installation=installation, clock=clock, account_id=account_id, runner=runner)

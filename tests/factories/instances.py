@@ -6,9 +6,11 @@ from lamina.control.disks.create import NewDisk, create_disk
 from lamina.control.disks.detach import detach_disk
 from lamina.control.disks.queries import list_attached
 from lamina.control.disks.records import DiskRecord
+from lamina.control.images.queries import BUILT_IN_ID
 from lamina.control.instances.records import InstanceRecord
 from lamina.control.instances.states import InstanceState
-from lamina.control.provisioning.create import InstanceDisk, NewInstance, create_instance
+from lamina.control.provisioning.create import InstanceNames, NewInstance, create_instances
+from lamina.control.provisioning.plan import InstanceDisk
 from lamina.control.provisioning.release import delete_instance
 from lamina.control.provisioning.start import start_instance
 from lamina.control.provisioning.stop import stop_instance
@@ -22,9 +24,17 @@ def data_disk(**options) -> InstanceDisk:
 
 def order_instance(site: Site, *data: InstanceDisk, **options) -> InstanceId:
     """An instance whose task has not run yet."""
-    new = {"zone_id": ZONE, "instance_type": "ecs.g6.large", "image_id": "m-1", "data_disks": data, **options}
+    new = {"instance_type": "ecs.g6.large", "data_disks": data, **options}
+    [made] = order_instances(site, **new)
+    return made
+
+
+def order_instances(site: Site, *names: InstanceNames, **options) -> list[InstanceId]:
+    """An instance for each name, or one; their tasks have not run yet."""
+    new = {"zone_id": ZONE, "instance_type": "ecs.g6.large", "image_id": BUILT_IN_ID, **options}
+    names = names or (InstanceNames(name=new.pop("name", None)),)
     with site.scope() as scope:
-        return create_instance(scope, NewInstance(system_disk=InstanceDisk(size_gib=20), **new)).id
+        return [made.id for made in create_instances(scope, NewInstance(**new), names)]
 
 
 def make_instance(site: Site, *data: InstanceDisk, is_running: bool = False, **options) -> InstanceId:

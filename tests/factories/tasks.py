@@ -92,9 +92,9 @@ class Bench:
     diary: Diary
     runner: Runner[Diary]
 
-    def add(self, key: str = "key", kind: TaskKind = DIARY, arguments: object = Note()) -> str:
+    def add(self, key: str = "key", kind: TaskKind = DIARY, *, is_background: bool = False) -> str:
         with self.database.transaction() as session:
-            return enqueue(session, self.clock, kind, arguments, key=key)
+            return enqueue(session, self.clock, kind, Note(), key=key, is_background=is_background)
 
     def task(self, task_id: str) -> TaskRecord:
         with self.database.reading() as session:

@@ -177,7 +177,7 @@ def _command(folder: Path, data: Path, ports: dict[str, int]) -> list[str]:
         "master.telemetry": "false",
         "master.electionTimeout": "1s",
         "master.volumeSizeLimitMB": 256,
-        "volume.max": 20,
+        "volume.max": 2000,  # each bucket has volumes of its own, which are empty files
     }
     return [
         str(_find_weed()),

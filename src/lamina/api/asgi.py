@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from lamina.api.bucket_links import is_link
 from lamina.api.server import HttpReply, HttpRequest
 from lamina.units import KIB, MIB
 
@@ -38,13 +39,19 @@ class ApiApp:
 
     Args:
         answer: the pipeline.
+        links: answers what is below `/buckets/`, without the pipeline.
         close: called when the last call is answered and the server goes.
     """
 
     def __init__(
-        self, answer: Callable[[HttpRequest], HttpReply], *, close: Callable[[], None] = lambda: None
+        self,
+        answer: Callable[[HttpRequest], HttpReply],
+        *,
+        links: ASGIApp | None = None,
+        close: Callable[[], None] = lambda: None,
     ) -> None:
         self._answer = answer
+        self._links = links
         self._close = close
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="api")
         self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
@@ -53,6 +60,8 @@ class ApiApp:
         """Serve one connection event of ASGI."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
+        elif scope["type"] == "http" and self._links is not None and is_link(scope):
+            await self._links(scope, receive, send)
         elif scope["type"] == "http":
             request = Request(scope, receive)
             try:

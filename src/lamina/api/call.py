@@ -20,11 +20,13 @@ from lamina.clock import Clock
 from lamina.control.accounts.access_keys import AccessKey, find_access_key
 from lamina.control.accounts.states import AccountStanding
 from lamina.control.audit.journal import AuditJournal
+from lamina.control.buckets.opening import Buckets
 from lamina.control.disks.volumes import Volumes
 from lamina.control.long_lists import LongLists
 from lamina.control.preferences import Compatibility
 from lamina.control.root_key import Vault
 from lamina.control.scope import Limits, Scope
+from lamina.control.tariff.tariff import Tariff
 from lamina.database import Database
 from lamina.ids import AccessKeyId, RegionId, RequestId
 
@@ -37,6 +39,7 @@ class Services:
         database: rows.
         vault: opens the secrets of access keys.
         volumes: where the bytes of disks are.
+        buckets: the bucket services of the regions.
         clock: the installation's time, which a test installation can move.
         wall_clock: real time, for signatures: clients sign with theirs.
         limits: quotas.
@@ -45,12 +48,15 @@ class Services:
         limiter: rate limits.
         audit: where every call is written down.
         paging_key: 32 secret bytes that authenticate paging tokens.
+        tariff: what the storage of snapshots costs.
         lists: what is remembered of long lists.
+        public_url: what clients reach the service by, if not by the name that they address.
     """
 
     database: Database
     vault: Vault
     volumes: Volumes
+    buckets: Buckets
     clock: Clock
     wall_clock: Clock
     limits: Limits
@@ -58,8 +64,10 @@ class Services:
     nonces: NonceStore
     limiter: RateLimiter
     audit: AuditJournal
+    tariff: Tariff
     paging_key: bytes = field(repr=False)
     lists: LongLists = field(default_factory=LongLists)
+    public_url: str | None = None
 
     def find_key(self, access_key_id: str) -> AccessKey:
         """The access key that a call says to be signed with.

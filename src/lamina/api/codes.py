@@ -55,3 +55,15 @@ UNAVAILABLE: Final = Code(503, "ServiceUnavailable")
 REQUEST_TOO_LARGE: Final = Code(413, "RequestTooLarge")
 REQUEST_TOO_SLOW: Final = Code(408, "RequestTimeout")
 UNKNOWN_PATH: Final = Code(404, "InvalidPath")
+
+
+class ThrottledError(ApiError):
+    """Too many calls: the code on which the official clients wait and try again.
+
+    Attributes:
+        wait_seconds: after which time a call has a chance.
+    """
+
+    def __init__(self, message: str, *, wait_seconds: float) -> None:
+        super().__init__(THROTTLED, message)
+        self.wait_seconds = wait_seconds

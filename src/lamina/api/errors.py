@@ -11,6 +11,7 @@ from typing import Final
 
 from lamina.api.codes import (
     INTERNAL_ERROR,
+    MISSING_PARAMETER,
     UNAVAILABLE,
     UNKNOWN_ACCESS_KEY,
     UNKNOWN_REGION,
@@ -19,6 +20,22 @@ from lamina.api.codes import (
 )
 from lamina.api.spec import Action
 from lamina.control.accounts.errors import AccessKeyNotFoundError, AccountNotFoundError
+from lamina.control.billing.errors import BillNotFoundError
+from lamina.control.buckets.errors import (
+    BucketForbiddenError,
+    BucketFullError,
+    BucketNameError,
+    BucketNameTakenError,
+    BucketNotEmptyError,
+    BucketNotFoundError,
+    BucketQuotaError,
+    BucketsLocationError,
+    LinkExpiredError,
+    LinkLimitUnsupportedError,
+    LinkSignatureError,
+    ObjectKeyError,
+    ObjectNotFoundError,
+)
 from lamina.control.disks.errors import (
     AttachedElsewhereError,
     ConnectionNotFoundError,
@@ -46,17 +63,76 @@ from lamina.control.disks.errors import (
     ZoneMismatchError,
 )
 from lamina.control.idempotency.errors import TokenReusedError
+from lamina.control.images.copy_errors import (
+    BuiltInCopyError,
+    CommunityImageError,
+    CopyEndedError,
+    DestinationRegionError,
+    NotCopiedError,
+    SharedImageRegionError,
+)
+from lamina.control.images.errors import (
+    ArchivedSourceError,
+    FamilyImagesQuotaError,
+    ImageBusyError,
+    ImageCopyingError,
+    ImageCreatingError,
+    ImageDeviceError,
+    ImageDeviceTakenError,
+    ImageDiskCountError,
+    ImageDiskSizeError,
+    ImageDiskTypeError,
+    ImageExportingError,
+    ImageFamilyQuotaError,
+    ImageImportingError,
+    ImageInUseError,
+    ImageNameTakenError,
+    ImageNotFoundError,
+    ImagePublicError,
+    ImageQuotaError,
+    ImageSharedError,
+    ImageSourceMissingError,
+    ImageStateError,
+    ImageWithoutSystemDiskError,
+    NotSystemSnapshotError,
+    OwnAccountError,
+    ShareAccountError,
+    ShareQuotaError,
+    SystemSnapshotCountError,
+    SystemSnapshotMissingError,
+)
+from lamina.control.images.file_errors import (
+    ExportQuotaError,
+    ExportSizeError,
+    ForeignImageError,
+    ImportDataDiskSizeError,
+    ImportDataError,
+    ImportSizeError,
+    ScratchFullError,
+)
+from lamina.control.images.publish import BuiltInImageError
 from lamina.control.installation import InstallationBusyError
 from lamina.control.instances.errors import (
     DeletionProtectionError,
     InstanceArrearsError,
+    InstanceExpiredError,
     InstanceNotFoundError,
     InstanceNotRunningError,
     InstancePendingError,
+    InstancePrepaidError,
     InstanceSecurityLockError,
     InstanceStateError,
     InstanceTypeError,
     SystemDiskMissingError,
+)
+from lamina.control.keys.errors import (
+    KeyDeletionDueError,
+    KeyDestroyedError,
+    KeyNotEnabledError,
+    KeyNotFoundError,
+    KeyQuotaError,
+    KeyStateError,
+    ServiceKeyError,
 )
 from lamina.control.policies.errors import (
     AutomaticQuotaError,
@@ -64,6 +140,13 @@ from lamina.control.policies.errors import (
     PolicyNotFoundError,
     PolicyQuotaError,
     TargetRegionError,
+)
+from lamina.control.provisioning.errors import (
+    DiskBelowImageError,
+    DiskSizeMissingError,
+    ImageArchitectureError,
+    ImageFamilyNotFoundError,
+    NoSystemDiskError,
 )
 from lamina.control.regions.errors import RegionNotFoundError, ZoneNotFoundError
 from lamina.control.resources.errors import ResourceNotFoundError
@@ -102,8 +185,9 @@ from lamina.control.snapshots.errors import (
     SnapshotQuotaError,
     SnapshotUnfinishedError,
 )
-from lamina.control.snapshots.groups.capture import GroupInterruptedError
+from lamina.control.snapshots.groups.together import GroupInterruptedError
 from lamina.control.tags.errors import TagKeyError, TagQuotaError, TagValueError
+from lamina.control.tariff.dated_file import DatedFileError
 from lamina.failures import Cancelled, Corruption, Fault, LaminaError, Refusal
 from lamina.tasks.errors import TaskBusyError
 
@@ -115,6 +199,7 @@ TABLE: Final[Mapping[type[LaminaError], Code]] = {
     AccountNotFoundError: UNKNOWN_ACCESS_KEY,
     AccessKeyNotFoundError: UNKNOWN_ACCESS_KEY,
     InstallationBusyError: INTERNAL_ERROR,  # as the next one
+    DatedFileError: INTERNAL_ERROR,  # as the next one
     RootKeyError: INTERNAL_ERROR,  # found when a service starts, never by a call
     # control.tags
     TagKeyError: Code(400, "InvalidTagKey.Malformed"),
@@ -129,9 +214,27 @@ TABLE: Final[Mapping[type[LaminaError], Code]] = {
     InstanceTypeError: Code(400, "InvalidInstanceType.ValueNotSupported"),
     InstanceSecurityLockError: Code(403, "InstanceLockedForSecurity"),
     InstanceArrearsError: Code(403, "InstanceExpiredOrInArrears"),
+    InstanceExpiredError: Code(403, "InstanceExpiredOrInArrears"),
+    InstancePrepaidError: Code(403, "ChargeTypeViolation"),
     DeletionProtectionError: Code(403, "InvalidOperation.DeletionProtection"),
     InstanceNotRunningError: Code(403, "InvalidInstanceStatus.NotRunning"),
     SystemDiskMissingError: Code(403, "DiskError"),
+    # control.billing
+    BillNotFoundError: Code(404, "InvalidMonth.NotFound"),
+    # control.buckets
+    BucketNameError: Code(400, "InvalidBucketName.Malformed"),
+    BucketNameTakenError: Code(409, "BucketAlreadyExists"),
+    BucketNotFoundError: Code(404, "InvalidBucketName.NotFound"),
+    BucketNotEmptyError: Code(409, "BucketNotEmpty"),
+    BucketQuotaError: Code(403, "QuotaExceed.Bucket"),
+    BucketFullError: Code(403, "BucketFull"),
+    BucketForbiddenError: Code(403, "BucketForbidden"),
+    BucketsLocationError: INTERNAL_ERROR,
+    ObjectKeyError: Code(400, "InvalidObjectKey.Malformed"),
+    ObjectNotFoundError: Code(404, "InvalidObjectKey.NotFound"),
+    LinkLimitUnsupportedError: Code(400, "InvalidMaxSize.NotSupported"),
+    LinkSignatureError: Code(403, "SignatureDoesNotMatch"),  # as the next one
+    LinkExpiredError: Code(403, "AccessDenied"),  # met where links are followed, and answered there
     # control.disks
     DiskNotFoundError: Code(404, "InvalidDiskId.NotFound"),
     DiskStateError: Code(403, "IncorrectDiskStatus"),
@@ -192,12 +295,69 @@ TABLE: Final[Mapping[type[LaminaError], Code]] = {
     GroupInterruptedError: Code(
         403, "CreateSnapshot.Failed"
     ),  # recorded by a group's task, never met by a call
+    # control.images
+    ImageNotFoundError: Code(404, "InvalidImageId.NotFound"),
+    ImageStateError: Code(400, "IncorrectImageStatus"),
+    ImageNameTakenError: Code(400, "InvalidImageName.Duplicated"),
+    ImageQuotaError: Code(403, "QuotaExceed.Image"),
+    ImageFamilyQuotaError: Code(400, "ImageFamilyQuotaExceed"),
+    FamilyImagesQuotaError: Code(400, "ImageQuotaExceed.ImageFamily"),
+    ImageSourceMissingError: MISSING_PARAMETER,
+    NotSystemSnapshotError: Code(403, "OperationDenied"),
+    SystemSnapshotCountError: Code(400, "OperationDenied"),
+    SystemSnapshotMissingError: Code(403, "InvalidSystemSnapshot.Missing"),
+    ImageWithoutSystemDiskError: Code(400, "OperationDenied"),
+    ArchivedSourceError: Code(403, "OperationDenied.InvalidSnapshotCategory"),
+    ImageDiskTypeError: Code(400, "InvalidParameter.DiskType"),
+    ImageDiskSizeError: Code(400, "InvalidSize.ValueNotSupported"),
+    ImageDiskCountError: Code(400, "OperationDenied"),
+    ImageDeviceError: Code(400, "InvalidDevice.Malformed"),
+    ImageDeviceTakenError: Code(400, "InvalidDevice.InUse"),
+    ImageInUseError: Code(403, "ImageUsingByInstance"),
+    ImageBusyError: Code(403, "ImageUsingByInstance"),
+    ImageSharedError: Code(403, "ImageUseShared"),
+    ImagePublicError: Code(403, "ImageIsPublic"),
+    ImageCreatingError: Code(403, "ImageIsCreating"),
+    ImageCopyingError: Code(403, "OperationDenied.ImageCopying"),
+    ImageImportingError: Code(403, "ImageIsImporting"),
+    ImageExportingError: Code(403, "ImageIsExporting"),
+    OwnAccountError: Code(404, "InvalidAccount.Forbbiden"),
+    ShareAccountError: Code(404, "InvalidAccount.NotFound"),
+    ShareQuotaError: Code(403, "QuotaExceed.ShareImageUser"),
+    ForeignImageError: Code(403, "InvalidImageCategory.NotSupported"),
+    ExportSizeError: Code(400, "InvalidImage.DiskAmountOrSize"),
+    ExportQuotaError: Code(403, "ConcurrentQuotaExceed.ExportImage"),
+    ImportSizeError: Code(400, "InvalidImageSize"),
+    ImportDataDiskSizeError: Code(400, "InvalidDataDiskSize"),
+    ImportDataError: Code(403, "ImportImageFailed"),  # as the next one
+    ScratchFullError: Code(403, "ExportImageFailed"),  # recorded by tasks, never met by a call
+    BuiltInImageError: INTERNAL_ERROR,  # met by the operator's command, never by a call
+    DestinationRegionError: Code(400, "DestinationRegion.NotFound"),
+    BuiltInCopyError: Code(403, "OperationDenied"),
+    CommunityImageError: Code(400, "OperationDenied.CommunityImage"),
+    SharedImageRegionError: Code(403, "OperationDenied.SameRegionOnly"),
+    NotCopiedError: Code(400, "ImageCreatedNotFromCopy"),
+    CopyEndedError: Code(400, "IncorrectImageStatus"),
+    # control.keys; the vendor's key service has codes of its own, which its extensions here do not need
+    KeyNotFoundError: Code(404, "InvalidParameter.KMSKeyId.NotFound"),
+    KeyNotEnabledError: Code(403, "InvalidParameter.KMSKeyId.CMKNotEnabled"),
+    KeyDestroyedError: Code(403, "InvalidParameter.KMSKeyId.CMKNotEnabled"),
+    KeyStateError: Code(409, "Rejected.KeyState"),
+    KeyDeletionDueError: Code(409, "Rejected.PendingDeletion"),
+    ServiceKeyError: Code(403, "Rejected.ServiceKey"),
+    KeyQuotaError: Code(403, "QuotaExceed.Key"),
     # control.policies
     PolicyNotFoundError: Code(404, "ParameterInvalid"),
     PolicyQuotaError: Code(403, "AutoSnapshotPolicy.QuotaExceed"),
     PartlyUnsupportedError: Code(400, "PartofDiskCategory.OperationNotSupported"),
     TargetRegionError: Code(403, "InvalidParameter.TargetCopyRegions"),
     AutomaticQuotaError: Code(403, "QuotaExceed.Snapshot"),  # recorded by a policy's run, never met by a call
+    # control.provisioning
+    ImageFamilyNotFoundError: Code(404, "InvalidImageId.NotFound"),
+    ImageArchitectureError: Code(403, "ImageNotSupportInstanceType"),
+    DiskSizeMissingError: MISSING_PARAMETER,
+    DiskBelowImageError: Code(403, "InvalidDiskSize.TooSmall"),
+    NoSystemDiskError: Code(400, "InvalidInstance.NotFoundSystemDisk"),
     # control.resources
     ResourceNotFoundError: Code(404, "InvalidResourceId.NotFound"),
     # control.shown_tasks

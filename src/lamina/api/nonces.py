@@ -16,7 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
-from lamina.api.codes import ILLEGAL_TIMESTAMP, NONCE_USED, THROTTLED, ApiError
+from lamina.api.codes import ILLEGAL_TIMESTAMP, NONCE_USED, ApiError, ThrottledError
 from lamina.clock import Clock
 from lamina.failures import Fault
 
@@ -27,6 +27,7 @@ MAX_NONCES: Final = 1_000_000
 """About 80 MB of memory at most, and more than 500 calls per second for half an hour."""
 
 _SLICE_SECONDS: Final = int(WINDOW.total_seconds())
+_FULL_SECONDS: Final = 60  # room comes back a quarter of an hour at a time
 _RECORD_BYTES: Final = 8  # a digest of 64 bits: a false hit among a million costs one in 10^13 calls a retry
 
 
@@ -73,7 +74,10 @@ class NonceStore:
                     NONCE_USED, "The signature nonce was used before; sign every call with a new one"
                 )
             if sum(map(len, self._slices.values())) >= self._capacity:
-                raise ApiError(THROTTLED, "Too many calls within the last minutes; slow down and try again")
+                raise ThrottledError(
+                    "Too many calls within the last minutes; slow down and try again",
+                    wait_seconds=_FULL_SECONDS,
+                )
             self._append(number, digest)
             self._slices.setdefault(number, set()).add(digest)
 

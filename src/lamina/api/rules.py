@@ -33,6 +33,15 @@ def check_snapshot_name(text: str) -> str | None:
     return check_name(text)
 
 
+def check_image_name(text: str) -> str | None:
+    """The rule for names of images and image families: no reserved prefix, and no URL inside."""
+    if text.lower().startswith(_RESERVED):
+        return "names that start with aliyun or acs: are reserved"
+    if any(url in text.lower() for url in _URLS):
+        return "a name must not hold http:// or https://"
+    return check_name(text)
+
+
 def check_description(text: str) -> str | None:
     """2 to 256 characters that are no URL."""
     if not _DESCRIPTION_MIN <= len(text) <= _DESCRIPTION_MAX:

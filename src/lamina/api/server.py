@@ -5,6 +5,7 @@ calls it in a thread. Every call ends in one reply, one request id and one audit
 """
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -22,10 +23,10 @@ from lamina.api.codes import (
     NO_PERMISSION,
     REQUEST_TOO_LARGE,
     REQUEST_TOO_SLOW,
-    THROTTLED,
     UNKNOWN_PATH,
     UNSUPPORTED_METHOD,
     ApiError,
+    ThrottledError,
 )
 from lamina.api.errors import ErrorReply, describe
 from lamina.api.idempotency import remember, replay
@@ -54,7 +55,6 @@ _JSON_TYPE: Final = "application/json;charset=utf-8"
 _BYTES_TYPE: Final = "application/octet-stream"
 _XML_TYPE: Final = "text/xml;charset=utf-8"
 _MAX_QUERY_BYTES: Final = 64 * 1024
-_RETRY_AFTER_MILLISECONDS: Final = "1000"
 _MAX_AUDITED: Final = 256  # characters of a client's text; a call that names 100 disks is cut off
 
 
@@ -135,7 +135,7 @@ class Pipeline:
         except Exception as failure:  # noqa: BLE001 - the last line of defence; bugs are logged with their traceback
             _report(failure, trace)
             error = describe(failure, trace.action)
-            reply = _encode_error(error, trace)
+            reply = _encode_error(error, trace, _list_waits(failure))
             outcome = error.code.text
         entry = self._describe(trace, reply.status, outcome)
         if trace.has_room and not trace.is_audited:
@@ -149,7 +149,7 @@ class Pipeline:
         parameters = _read_parameters(signed, trace)
         key = self._authenticate(signed, trace)
         action = self._find_action(signed, parameters, trace)
-        self._services.limiter.spend(key.account_id, action.name)
+        self._services.limiter.spend(key.account_id, key.id, action.name)
         _check_permission(key, action)
         region_id = self._find_region(parameters)
         values = decode(action.request, parameters, b"" if signed.form else request.body)
@@ -316,26 +316,35 @@ def _encode(answer: object, trace: _Trace) -> HttpReply:
     return _reply(200, {"RequestId": trace.request_id, **tree}, trace)
 
 
-def _encode_error(error: ErrorReply, trace: _Trace) -> HttpReply:
+def _list_waits(failure: Exception) -> tuple[Pair, ...]:
+    """How long a client should wait: in milliseconds for the official clients, in seconds for all others."""
+    if not isinstance(failure, ThrottledError):
+        return ()
+    seconds = failure.wait_seconds
+    return (
+        ("x-acs-retry-after", str(math.ceil(seconds * 1000))),
+        ("retry-after", str(math.ceil(seconds))),
+    )
+
+
+def _encode_error(error: ErrorReply, trace: _Trace, headers: tuple[Pair, ...]) -> HttpReply:
     tree = {
         "RequestId": trace.request_id,
         "HostId": trace.host,
         "Code": error.code.text,
         "Message": error.message,
     }
-    return _reply(error.code.status, tree, trace, is_throttled=error.code == THROTTLED)
+    return _reply(error.code.status, tree, trace, headers)
 
 
-def _reply(status: int, tree: Mapping[str, Tree], trace: _Trace, *, is_throttled: bool = False) -> HttpReply:
+def _reply(status: int, tree: Mapping[str, Tree], trace: _Trace, headers: tuple[Pair, ...] = ()) -> HttpReply:
     root = "Error" if status >= 400 else f"{trace.action_name}Response"  # noqa: PLR2004 - HTTP's line
     body = encode_json(tree) if trace.is_json else encode_xml(root, tree)
-    headers = [
+    common = (
         ("content-type", _JSON_TYPE if trace.is_json else _XML_TYPE),
         ("x-acs-request-id", trace.request_id),
-    ]
-    if is_throttled:
-        headers.append(("x-acs-retry-after", _RETRY_AFTER_MILLISECONDS))
-    return HttpReply(status=status, headers=tuple(headers), body=body)
+    )
+    return HttpReply(status=status, headers=common + headers, body=body)
 
 
 def _report(failure: Exception, trace: _Trace) -> None:

@@ -18,7 +18,7 @@ __all__ = ["Action", "Kind", "action", "param"]
 VERSION: Final = "2014-05-26"
 """The version of the ECS API."""
 
-_EXTENSIONS: Final = frozenset({"data", "policy_runs"})
+_EXTENSIONS: Final = frozenset({"billing", "buckets", "data", "policy_runs", "keys"})
 
 
 class Kind(Enum):
@@ -86,13 +86,13 @@ class Action:
 
     @property
     def access(self) -> Access:
-        """What a key must be allowed for it: follows from the kind, and from the name `Delete…`.
+        """What a key must be allowed for it: follows from the kind, and from the names `Delete…` and `Schedule…`.
 
         Everything else that changes something is `CHANGE`, also what replaces the bytes of a disk.
         """
         if self.kind in (Kind.READS, Kind.READS_DATA):
             return Access.READ
-        return Access.DELETE if self.name.startswith("Delete") else Access.CHANGE
+        return Access.DELETE if self.name.startswith(("Delete", "Schedule")) else Access.CHANGE
 
     @property
     def summary(self) -> str:

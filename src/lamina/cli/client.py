@@ -101,6 +101,7 @@ class EcsClient:
 
     Attributes:
         region_id: where calls are made.
+        origin: scheme, name and port of the service.
     """
 
     def __init__(self, profile: Profile, clock: Clock | None = None) -> None:
@@ -109,6 +110,7 @@ class EcsClient:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Refusal(f"{profile.endpoint!r} is no endpoint; write http://HOST:PORT")
         self.region_id = profile.region_id
+        self.origin = f"{parts.scheme}://{parts.netloc}"
         self._profile = profile
         self._clock = clock or SystemClock()
         self._is_tls = parts.scheme == "https"

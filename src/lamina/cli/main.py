@@ -36,15 +36,26 @@ COMMANDS: Final = {
     "audit": Entry(
         "lamina.processes.audit_commands:audit", "The audit log of a data directory: who did what."
     ),
+    "bill": Entry("lamina.cli.bill:bill", "What the storage of snapshots costs: bills and prices."),
+    "bucket": Entry(
+        "lamina.cli.bucket:bucket", "Buckets of the service: create, list, put, get, make links."
+    ),
     "clock": Entry(
         "lamina.processes.clock_commands:clock", "The movable clock of a test installation: show, advance."
     ),
     "disk": Entry("lamina.cli.disk.group:disk", "Disks of the service: import, list, connect, reset."),
     "ecs": Entry("lamina.cli.ecs:ecs", "Call any action of the API."),
+    "image": Entry(
+        "lamina.processes.image_commands:image", "Images of a data directory: publish, unpublish."
+    ),
+    "instance": Entry(
+        "lamina.cli.instance:instance", "Instances of the service: list, run, start, stop, delete, lock."
+    ),
     "policy": Entry(
         "lamina.cli.policy:policy", "Automatic snapshot policies of the service: list, show, calendar."
     ),
     "recover": Entry("lamina.processes.commands:recover", "Rebuild the database from the object stores."),
+    "region": Entry("lamina.cli.region:region", "Regions of the service: list."),
     "repo": Entry(
         "lamina.cli.repo.group:repo", "Repositories: capture, restore and verify without a service."
     ),

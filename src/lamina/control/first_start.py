@@ -1,4 +1,4 @@
-"""The first start of an installation: one region, one account, one access key, and the file that tells them.
+"""The start of an installation: its regions and, the first time, an account, an access key, and the file with them.
 
 The file is written before the rows, so that a crash in between is mended by the next start: it takes the ids and
 the secret from the file. When the database is lost, the account comes back the same way.
@@ -13,8 +13,11 @@ from sqlalchemy import func, select
 from lamina.control.accounts.access_keys import NewKey, add_access_key
 from lamina.control.accounts.create import create_account
 from lamina.control.accounts.records import AccountRecord
+from lamina.control.declared_regions import declare_regions
+from lamina.control.images.built_in import ensure_built_in_image
 from lamina.control.installation import Installation
 from lamina.control.regions.create import NewRegion, create_region
+from lamina.control.regions.records import RegionRecord
 from lamina.control.root_key import write_private
 from lamina.failures import Refusal
 from lamina.ids import AccessKeyId, AccountId, RegionId, ZoneId, mint_account_id
@@ -43,7 +46,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def furnish(installation: Installation, endpoint: str | None = None) -> Credentials | None:
-    """Make the first region, account and access key, unless there is an account already.
+    """Make the declared regions and, unless there is an account already, the first region, account and access key.
 
     Args:
         installation: just opened.
@@ -53,10 +56,13 @@ def furnish(installation: Installation, endpoint: str | None = None) -> Credenti
         The credentials if this was the first start.
 
     Raises:
-        Refusal: there is a file of credentials that cannot be read.
+        Refusal: there is a file of credentials that cannot be read, or the declared regions cannot be had; see
+            `declare_regions`.
+        Fault: a store failed that had to be looked at.
     """
     # One transaction, so that of two processes that start at once the second one finds what the first one made.
     with installation.database.transaction() as session:
+        declare_regions(installation, session, {DEFAULT_REGION.id: DEFAULT_REGION})
         is_first = not session.scalar(select(func.count()).select_from(AccountRecord))
         known = read_credentials(installation.directory)
         if not is_first and known is None:
@@ -70,7 +76,8 @@ def furnish(installation: Installation, endpoint: str | None = None) -> Credenti
         if not is_first:
             return None
         clock = installation.clock
-        create_region(session, clock, DEFAULT_REGION)
+        if session.get(RegionRecord, DEFAULT_REGION.id) is None:
+            ensure_built_in_image(session, clock, create_region(session, clock, DEFAULT_REGION))
         create_account(session, clock, name="default", account_id=credentials.account_id)
         key = NewKey(id=credentials.access_key_id, secret=credentials.access_key_secret)
         add_access_key(session, installation.vault, clock, credentials.account_id, key)

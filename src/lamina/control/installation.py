@@ -6,7 +6,9 @@ DIR/lamina.sqlite             the metadata, unless it is elsewhere; see `metadat
 DIR/credentials.json          the first access key, for the command line
 DIR/lamina.toml               how it shall behave; see `preferences`
 DIR/clock.json                how far its clock is ahead, if that can be moved; see `movable_clock`
+DIR/keys/<key id>/<version>   the material of a key, wrapped by the root key; see `keys.key_ring`
 DIR/disks/<disk id>/disk.raw  the bytes of a disk; its frozen clones in frozen/ beside it
+DIR/buckets/<region>/<bucket>  the files of accounts, unless a region has its bucket service elsewhere
 DIR/store/<region>/<account>  the repositories, unless a region has its store elsewhere
 """
 
@@ -22,14 +24,17 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from lamina.clock import Clock, SystemClock
+from lamina.control.buckets.opening import Buckets
 from lamina.control.disks.volumes import Volumes
 from lamina.control.instances.driver import BookkeepingDriver, MachineDriver
+from lamina.control.keys.key_ring import KeyRing
 from lamina.control.metadata import find_url, has_metadata, open_metadata_at
 from lamina.control.movable_clock import ClockNotMovableError, MovableClock, is_movable, make_movable
 from lamina.control.preferences import Preferences, read_preferences
 from lamina.control.repositories import Repositories
 from lamina.control.root_key import RootKey, Vault
 from lamina.control.scope import Limits, Scope
+from lamina.control.tariff.tariff import Tariff, read_tariff
 from lamina.database import Database
 from lamina.failures import Refusal
 from lamina.ids import AccountId, RegionId
@@ -62,9 +67,12 @@ class Installation:
         limits: the quotas.
         root_key: from which further secrets are derived.
         vault: opens the secrets of access keys.
+        keys: the material of its accounts' keys.
         volumes: the bytes of its disks.
         machines: runs its instances.
         repositories: the data of its snapshots.
+        buckets: the services that keep its accounts' files.
+        tariff: what the storage of snapshots costs.
     """
 
     directory: Path
@@ -75,9 +83,12 @@ class Installation:
     limits: Limits
     root_key: RootKey = field(repr=False)
     vault: Vault = field(repr=False)
+    keys: KeyRing = field(repr=False)
     volumes: Volumes
     machines: MachineDriver
     repositories: Repositories
+    buckets: Buckets
+    tariff: Tariff
 
     def scope(self, session: Session, account_id: AccountId, region_id: RegionId) -> Scope:
         """What a verb needs to work for an account."""
@@ -119,9 +130,11 @@ def open_installation(
         is_alone = alone or url is None or is_movable(directory)
         stack.enter_context(_locked(directory, fcntl.LOCK_EX if is_alone else fcntl.LOCK_SH))
         preferences = read_preferences(directory)
+        tariff = read_tariff(preferences.prices, preferences.billing_rules)
         choose_settings = partial(preferences.choose_settings, common=settings)
         root_key = _open_key(directory)
-        volumes = Volumes(directory / "disks")
+        keys = KeyRing(directory / "keys", root_key)
+        volumes = Volumes(directory / "disks", keys)
         volumes.folder.mkdir(mode=0o700, exist_ok=True)
         database = stack.enter_context(closing(open_metadata_at(directory, url)))
         if clock is None:
@@ -137,9 +150,12 @@ def open_installation(
             or Limits(compatibility=preferences.compatibility, may_copy_snapshots=preferences.copy_snapshots),
             root_key=root_key,
             vault=Vault(root_key),
+            keys=keys,
             volumes=volumes,
             machines=BookkeepingDriver(),
             repositories=Repositories(database, root_key, choose_settings, clock, directory),
+            tariff=tariff,
+            buckets=Buckets(database, root_key, choose_settings, SystemClock(), directory),
         )
 
 

@@ -11,12 +11,17 @@ from lamina.control.disks.remove import REMOVE_DISK
 from lamina.control.disks.resize import RESIZE_DISK
 from lamina.control.disks.respec import RESPEC_DISK
 from lamina.control.disks.roll_back import ROLL_BACK_DISK
+from lamina.control.images.capture import CAPTURE_IMAGE
+from lamina.control.images.copying import COPY_IMAGE
+from lamina.control.images.exporting import EXPORT_IMAGE
+from lamina.control.images.importing import IMPORT_IMAGE
 from lamina.control.installation import Installation
 from lamina.control.policies.run import RUN_POLICY
 from lamina.control.provisioning.build import BUILD_INSTANCE, BUILD_INSTANCE_FROM_SNAPSHOTS
-from lamina.control.provisioning.power import START_INSTANCE, STOP_INSTANCE
+from lamina.control.provisioning.power import REBOOT_INSTANCE, START_INSTANCE, STOP_INSTANCE
 from lamina.control.provisioning.reinit import REINIT_DISK
 from lamina.control.provisioning.release_task import RELEASE_INSTANCE
+from lamina.control.provisioning.replace import REPLACE_SYSTEM_DISK
 from lamina.control.snapshots.archive import ARCHIVE_SNAPSHOT
 from lamina.control.snapshots.capture import CAPTURE_SNAPSHOT
 from lamina.control.snapshots.copying import COPY_SNAPSHOT
@@ -39,10 +44,16 @@ KINDS: Final[tuple[AnyKind[Installation], ...]] = (
     BUILD_INSTANCE_FROM_SNAPSHOTS,
     START_INSTANCE,
     STOP_INSTANCE,
+    REBOOT_INSTANCE,
+    REPLACE_SYSTEM_DISK,
     RELEASE_INSTANCE,
     CAPTURE_SNAPSHOT,
     CAPTURE_GROUP,
+    CAPTURE_IMAGE,
     COPY_SNAPSHOT,
+    COPY_IMAGE,
+    EXPORT_IMAGE,
+    IMPORT_IMAGE,
     ARCHIVE_SNAPSHOT,
     RUN_POLICY,
     REMOVE_SNAPSHOT,

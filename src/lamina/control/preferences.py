@@ -4,18 +4,23 @@ Settings from the environment say where things are on this machine; preferences 
 belong to the installation, wherever it is moved.
 """
 
+import re
 import tomllib
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
+from lamina.control.regions.declared import DeclaredRegion, RegionTable, read_regions
 from lamina.failures import Refusal
+from lamina.ids import RegionId
+from lamina.settings import Settings
 
 PREFERENCES_FILE: Final = "lamina.toml"
+_URL: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
 
 
 class Compatibility(Enum):
@@ -23,6 +28,19 @@ class Compatibility(Enum):
 
     FAQ = "faq"  # the Snapshot FAQ, and the API reference of its time
     API_2026 = "2026"  # the API as the vendor documents it in 2026
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRates:
+    """How often the API may be called, in calls per second. The defaults are far above what scripts and controllers do.
+
+    Attributes:
+        per_action: one action, by one account.
+        per_key: all actions together, with one access key.
+    """
+
+    per_action: float = 500.0
+    per_key: float = 1000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,17 +52,53 @@ class Preferences:
         audit_retention: how long the audit log is kept.
         copy_snapshots: whether snapshots are copied between regions. Unless the file says so, not with the FAQ, which
             knows images for this, and with the API of 2026.
+        public_url: what clients reach the service by, such as `https://lamina.example`: links to objects in buckets
+            begin with it. None is the name and port that whoever asks for a link addressed, without TLS.
+        regions: those that the file declares, by id.
+        prices: the operator's own price list; None is the one that comes with the package.
+        billing_rules: the operator's own rules of billing; None as above.
+        rates: how often the API may be called.
     """
 
     compatibility: Compatibility = Compatibility.FAQ
     audit_retention: timedelta = timedelta(days=180)
     copy_snapshots: bool = False
+    public_url: str | None = None
+    regions: tuple[DeclaredRegion, ...] = ()
+    prices: Path | None = None
+    billing_rules: Path | None = None
+    rates: CallRates = CallRates()
+
+    def choose_settings(self, region_id: RegionId, common: Settings) -> Settings:
+        """The settings with which the stores of a region are opened: the common ones, unless the file says otherwise.
+
+        Raises:
+            Refusal: the environment lacks the credentials that the file names.
+        """
+        for region in self.regions:
+            if region.id == region_id:
+                return region.choose_settings(common)
+        return common
+
+
+_RATES: Final = CallRates()
+_Rate = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
+
+
+class _LimitsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    calls_per_second: _Rate = _RATES.per_action
+    key_calls_per_second: _Rate = _RATES.per_key
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     compatibility: Compatibility = Compatibility.FAQ
     audit_days: int = 180
     copy_snapshots: bool | None = None
+    public_url: str | None = None
+    regions: dict[str, RegionTable] = msgspec.field(default_factory=dict)
+    prices: str | None = None
+    billing_rules: str | None = None
+    limits: _LimitsTable = _LimitsTable()
 
 
 def read_preferences(directory: Path) -> Preferences:
@@ -56,15 +110,23 @@ def read_preferences(directory: Path) -> Preferences:
     path = directory / PREFERENCES_FILE
     try:
         found = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File)
+        regions = read_regions(found.regions)
     except FileNotFoundError:
         return Preferences()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError, Refusal) as error:
         raise Refusal(f"{path} cannot be used: {error}; mend it, or move it away for the defaults") from error
     if found.audit_days < 1:
         raise Refusal(f"{path} cannot be used: audit_days is {found.audit_days} and must be 1 at least")
+    if found.public_url is not None and not _URL.fullmatch(found.public_url):
+        raise Refusal(f"{path} cannot be used: public_url must be a URL such as https://lamina.example")
     copies = found.copy_snapshots
     return Preferences(
         compatibility=found.compatibility,
         audit_retention=timedelta(days=found.audit_days),
         copy_snapshots=found.compatibility is Compatibility.API_2026 if copies is None else copies,
+        public_url=found.public_url,
+        regions=regions,
+        prices=None if found.prices is None else directory / found.prices,
+        billing_rules=None if found.billing_rules is None else directory / found.billing_rules,
+        rates=CallRates(per_action=found.limits.calls_per_second, per_key=found.limits.key_calls_per_second),
     )

@@ -7,6 +7,8 @@ from functools import partial
 from typing import Final
 
 from lamina.control.audit.forget import forget_old_calls
+from lamina.control.billing.check import check_bills
+from lamina.control.billing.close import close_months
 from lamina.control.disks.start import restart_disks
 from lamina.control.disks.tidy import (
     close_dead_connections,
@@ -14,10 +16,15 @@ from lamina.control.disks.tidy import (
     report_unknown_volumes,
 )
 from lamina.control.idempotency.replay import forget_outcomes
+from lamina.control.images.import_end import restart_imports
+from lamina.control.images.restart import restart_images
+from lamina.control.images.restart_copies import restart_image_copies
+from lamina.control.images.scratch import forget_leftover_scratch
 from lamina.control.installation import Installation
 from lamina.control.policies.copies import copy_automatic_snapshots
 from lamina.control.policies.due import run_due_policies
 from lamina.control.policies.forget import forget_runs
+from lamina.control.provisioning.expire import expire_instances
 from lamina.control.provisioning.restart import restart_emptied_disks, restart_instances
 from lamina.control.shown_tasks.show import forget_shown_tasks
 from lamina.control.snapshots.compare import compare_with_stores, list_places
@@ -58,22 +65,29 @@ def _list_jobs() -> tuple[tuple[float, Callable[[Installation], None]], ...]:
         (_MINUTE, restart_disks),
         (10 * _MINUTE, restart_instances),
         (10 * _MINUTE, restart_emptied_disks),
+        (_MINUTE, restart_image_copies),
+        (10 * _MINUTE, restart_imports),
         (10 * _MINUTE, restart_snapshots),
         (10 * _MINUTE, restart_groups),
+        (10 * _MINUTE, restart_images),
         (5.0, close_dead_connections),
         (_MINUTE, expire_snapshots),
+        (_MINUTE, expire_instances),
         (2.0, count_sizes),
         (_MINUTE, meter_usage),
+        (10 * _MINUTE, close_months),
         (5.0, run_due_policies),
         (_MINUTE, copy_automatic_snapshots),
         (_HOUR, compare_with_stores),
         (_HOUR, forget_leftover_clones),
+        (_HOUR, forget_leftover_scratch),
         (_HOUR, report_unknown_volumes),
         (_HOUR, forget_old_rows),
         (_HOUR, analyse_tables),
         (_HOUR, forget_runs),
         (_HOUR, forget_old_calls),
         (6 * _HOUR, sweep_repositories),
+        (24 * _HOUR, check_bills),
     )
 
 

@@ -1,10 +1,11 @@
 """The repositories of the installation: one per account and region, at `<store of the region>/<account id>`."""
 
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
 
 from lamina.clock import Clock
+from lamina.control.regions.places import is_remote, locate
 from lamina.control.regions.queries import get_region
 from lamina.control.root_key import RootKey
 from lamina.database import Database
@@ -13,8 +14,6 @@ from lamina.engine.repository import NoRepositoryError, Repository, RepositoryEx
 from lamina.engine.seal.keys import KeyFile
 from lamina.ids import AccountId, RegionId
 from lamina.settings import Settings
-
-_REMOTE: Final = "://"
 
 
 class Repositories:
@@ -25,11 +24,16 @@ class Repositories:
     """
 
     def __init__(
-        self, database: Database, root_key: RootKey, settings: Settings, clock: Clock, directory: Path
+        self,
+        database: Database,
+        root_key: RootKey,
+        choose_settings: Callable[[RegionId], Settings],
+        clock: Clock,
+        directory: Path,
     ) -> None:
         self._database = database
         self._root_key = root_key
-        self._settings = settings
+        self._choose_settings = choose_settings
         self._clock = clock
         self._directory = directory
         self._open: dict[tuple[AccountId, RegionId], Repository] = {}
@@ -46,7 +50,7 @@ class Repositories:
         with self._lock:
             found = self._open.get((account_id, region_id))
             if found is None:
-                found = self._create_or_open(account_id, self.locate(account_id, region_id))
+                found = self._create_or_open(account_id, region_id)
                 self._open[account_id, region_id] = found
             return found
 
@@ -63,10 +67,10 @@ class Repositories:
             if found is not None:
                 return found
             location = self.locate(account_id, region_id)
-            if _REMOTE not in location and not Path(location).is_dir():
+            if not is_remote(location) and not Path(location).is_dir():
                 return None
             try:
-                found = self._open_at(account_id, location)
+                found = self._open_at(account_id, location, self._choose_settings(region_id))
             except NoRepositoryError:
                 return None
             self._open[account_id, region_id] = found
@@ -77,13 +81,20 @@ class Repositories:
 
         Raises:
             RegionNotFoundError: there is no such region.
+            Refusal: the region's store cannot be opened.
             Fault: the store failed.
         """
-        location = self._locate_region(region_id)
-        if _REMOTE not in location and not Path(location).is_dir():
-            return []
-        store = open_store(location, self._settings)
-        return sorted({AccountId(info.key.partition("/")[0]) for info in store.list("")})
+        return sorted({AccountId(key.partition("/")[0]) for key in self._list_keys(region_id)})
+
+    def is_empty(self, region_id: RegionId) -> bool:
+        """Whether nothing is in a region's store. One request.
+
+        Raises:
+            RegionNotFoundError: there is no such region.
+            Refusal: the region's store cannot be opened.
+            Fault: the store failed.
+        """
+        return next(self._list_keys(region_id), None) is None
 
     def locate(self, account_id: AccountId, region_id: RegionId) -> str:
         """Where the repository is or would be.
@@ -95,22 +106,28 @@ class Repositories:
 
     def _locate_region(self, region_id: RegionId) -> str:
         with self._database.reading() as session:
-            store = get_region(session, region_id).store
-        return (store if _REMOTE in store else str(self._directory / store)).rstrip("/")
+            return locate(self._directory, get_region(session, region_id).store)
 
-    def _create_or_open(self, account_id: AccountId, location: str) -> Repository:
-        store = open_store(location, self._settings, create=True)
+    def _list_keys(self, region_id: RegionId) -> Iterator[str]:
+        location = self._locate_region(region_id)
+        if is_remote(location) or Path(location).is_dir():
+            store = open_store(location, self._choose_settings(region_id))
+            yield from (info.key for info in store.list(""))
+
+    def _create_or_open(self, account_id: AccountId, region_id: RegionId) -> Repository:
+        location, settings = self.locate(account_id, region_id), self._choose_settings(region_id)
+        store = open_store(location, settings, create=True)
         try:
             return Repository.create(
-                store, self._secret(account_id), clock=self._clock, cache_dir=self._settings.cache_dir
+                store, self._secret(account_id), clock=self._clock, cache_dir=settings.cache_dir
             )
         except RepositoryExistsError:
-            return self._open_at(account_id, location)
+            return self._open_at(account_id, location, settings)
 
-    def _open_at(self, account_id: AccountId, location: str) -> Repository:
-        store = open_store(location, self._settings)
+    def _open_at(self, account_id: AccountId, location: str, settings: Settings) -> Repository:
+        store = open_store(location, settings)
         return Repository.open(
-            store, self._secret(account_id), clock=self._clock, cache_dir=self._settings.cache_dir
+            store, self._secret(account_id), clock=self._clock, cache_dir=settings.cache_dir
         )
 
     def _secret(self, account_id: AccountId) -> KeyFile:

@@ -24,6 +24,18 @@ class Limits:
         may_copy_snapshots: whether CopySnapshot is offered; off unless the operator says otherwise.
         tags_per_resource: at this many, further tags are refused.
         data_disks_per_instance: at this many, AttachDisk is refused.
+        images_per_region: at this many, further images are refused.
+        image_families_per_region: at this many, further image families are refused.
+        images_per_family: a family has no more.
+        accounts_per_image: an image is shared with no more.
+        buckets_per_region: at this many, CreateBucket is refused.
+        concurrent_exports: at this many, ExportImage is refused until one of them is done.
+        export_data_disks: an image with more data disks is not exported.
+        export_data_disk_gib: nor one with larger ones.
+        import_disk_gib: the largest disk that a file may hold.
+        expired_instance: how long an instance outlives the time that was paid for in advance, standing still (ECS,
+            Subscription, "Impacts of resource expiration": its disks are kept for 15 days).
+        keys_per_region: at this many keys of its own, an account makes no more.
         connection: how long a connection to a disk lasts unless it is renewed.
         idempotency: how long the answer to a ClientToken is remembered.
         compatibility: which description of the service counts where the FAQ and today's API differ.
@@ -37,6 +49,17 @@ class Limits:
     may_copy_snapshots: bool = False
     tags_per_resource: int = 20
     data_disks_per_instance: int = 16
+    images_per_region: int = 100
+    image_families_per_region: int = 50
+    images_per_family: int = 50
+    accounts_per_image: int = 50
+    buckets_per_region: int = 100
+    concurrent_exports: int = 5
+    export_data_disks: int = 4
+    export_data_disk_gib: int = 500
+    import_disk_gib: int = 32 * 1024
+    expired_instance: timedelta = timedelta(days=15)
+    keys_per_region: int = 200
     connection: timedelta = timedelta(seconds=15)
     idempotency: timedelta = timedelta(hours=24)
     compatibility: Compatibility = Compatibility.FAQ

@@ -4,10 +4,14 @@ from typing import Final
 
 from lamina.control.accounts.records import AccessKeyRecord, AccountRecord
 from lamina.control.audit.records import CallRecord
+from lamina.control.billing.records import BillLineRecord, BillRecord
+from lamina.control.buckets.records import BucketRecord
 from lamina.control.disks.records import ConnectionRecord, DiskRecord
 from lamina.control.idempotency.records import TokenRecord
 from lamina.control.images.records import ImageDiskRecord, ImageRecord, ImageShareRecord
 from lamina.control.instances.records import InstanceRecord
+from lamina.control.keys.records import KeyRecord
+from lamina.control.metering.records import MeterRecord, SizeEventRecord
 from lamina.control.policies.records import PolicyRecord, RunRecord
 from lamina.control.regions.records import RegionRecord, ZoneRecord
 from lamina.control.shown_tasks.records import ShownTaskRecord
@@ -28,6 +32,7 @@ TABLES: Final[tuple[type[Record], ...]] = (
     AccessKeyRecord,
     RegionRecord,
     ZoneRecord,
+    KeyRecord,
     InstanceRecord,
     DiskRecord,
     ConnectionRecord,
@@ -37,9 +42,14 @@ TABLES: Final[tuple[type[Record], ...]] = (
     GroupRecord,
     ChainRecord,
     UsageRecord,
+    BucketRecord,
     ImageRecord,
     ImageDiskRecord,
     ImageShareRecord,
+    MeterRecord,
+    SizeEventRecord,
+    BillRecord,
+    BillLineRecord,
     PolicyRecord,
     RunRecord,
     TagRecord,

@@ -75,7 +75,10 @@ def _create_disks() -> None:
         sa.CheckConstraint("role IN ('system', 'data')", name="ck_image_disks_diskrole"),
         sa.ForeignKeyConstraint(["image_id"], ["images.id"], name="fk_image_disks_image_id_images"),
         sa.ForeignKeyConstraint(
-            ["snapshot_id"], ["snapshots.id"], name="fk_image_disks_snapshot_id_snapshots"
+            ["snapshot_id"],
+            ["snapshots.id"],
+            name="fk_image_disks_snapshot_id_snapshots",
+            ondelete="SET NULL",
         ),
         sa.PrimaryKeyConstraint("image_id", "device", name="pk_image_disks"),
     )

@@ -1,8 +1,10 @@
 """The API of an installation, as an ASGI application. Runs inside `all_in_one`."""
 
 from lamina.api.asgi import ApiApp
+from lamina.api.bucket_links import BucketLinks
 from lamina.api.call import Services
 from lamina.api.nonces import NonceStore
+from lamina.api.price_list import with_price_list
 from lamina.api.rate_limit import RateLimiter
 from lamina.api.server import Pipeline
 from lamina.clock import SystemClock
@@ -20,13 +22,23 @@ def make_app(installation: Installation) -> ApiApp:
         database=installation.database,
         vault=installation.vault,
         volumes=installation.volumes,
+        buckets=installation.buckets,
         clock=installation.clock,
         wall_clock=wall_clock,
         limits=installation.limits,
         region_id=DEFAULT_REGION.id,
         nonces=NonceStore(wall_clock, installation.directory / "nonces"),
-        limiter=RateLimiter(wall_clock),
+        limiter=RateLimiter(wall_clock, installation.preferences.rates),
         audit=audit,
+        tariff=installation.tariff,
         paging_key=installation.root_key.derive("paging"),
+        public_url=installation.preferences.public_url,
     )
-    return ApiApp(Pipeline(services).answer, close=audit.close)
+    links = BucketLinks(installation.buckets, audit, installation.clock)
+
+    def close() -> None:
+        links.close()
+        audit.close()
+
+    answer = with_price_list(installation.tariff.prices, Pipeline(services).answer)
+    return ApiApp(answer, links=links, close=close)

@@ -11,11 +11,12 @@ from lamina.control.kinds import KINDS
 from lamina.control.reconcilers import make_reconcilers
 from lamina.tasks.reconcile import Reconciling
 from lamina.tasks.runner import Runner
-from lamina.tasks.task import COPY, QUICK
+from lamina.tasks.task import BULK, COPY, QUICK
 
 # A copy keeps `settings.workers` threads busy by itself; two at once let one compress while the other waits for
-# its store. Quick tasks wait for the file system most of the time.
-_LANES: Final = {QUICK: 2, COPY: max(2, (os.cpu_count() or 1) // 2), CLOCK: 1}
+# its store. Quick tasks wait for the file system most of the time. One thread of each lane that has several is for
+# what somebody waits for, so there is one more than that. Of policies that are due at once, two start snapshots.
+_LANES: Final = {QUICK: 3, COPY: max(2, (os.cpu_count() or 1) // 2) + 1, BULK: 2, CLOCK: 1}
 _PATIENCE_SECONDS: Final = 5.0
 
 

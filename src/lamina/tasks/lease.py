@@ -9,23 +9,26 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, TypedDict
+from typing import Final, Self, TypedDict
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from lamina.clock import Clock
-from lamina.database import Database, announce
+from lamina.database import Database
 from lamina.ids import TaskId
 from lamina.tasks.errors import LeaseLostError
 from lamina.tasks.outcome import Checkpoints, Failure
 from lamina.tasks.owner import Owner
-from lamina.tasks.records import TASKS_TOPIC, TaskRecord
+from lamina.tasks.records import TaskRecord
 from lamina.tasks.states import TaskState
 
 LEASE: Final = timedelta(seconds=15)
 HEARTBEAT_SECONDS: Final = 1.0  # 1 ms of the database per task and second, and cancellation is felt at once
+PATIENCE: Final = timedelta(hours=1)
+"""What nobody waits for waits for this long at most before it goes first now and then."""
+
 _BACKOFF_MAX_SECONDS: Final = 60
 # No owner writes an instant further ahead than this, unless its clock was ahead of ours.
 _PLAUSIBLE: Final = timedelta(seconds=2 * _BACKOFF_MAX_SECONDS)
@@ -63,6 +66,11 @@ class Lease:
     fence: int
     database: Database
     clock: Clock
+
+    @classmethod
+    def make(cls, record: TaskRecord, database: Database, clock: Clock) -> Self:
+        """The right of the next owner of a task."""
+        return cls(task_id=record.id, fence=record.fence + 1, database=database, clock=clock)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -119,7 +127,6 @@ class Lease:
 
     def _give_back(self, session: Session, changes: _Changes) -> None:
         self._write(session, {**changes, "state": TaskState.QUEUED, "owner": None, "lease_until": None})
-        announce(session, TASKS_TOPIC)
 
     def _write(self, session: Session, changes: _Changes) -> bool:
         cancel = session.scalar(
@@ -145,6 +152,7 @@ class Claim:
     Attributes:
         lease: the right to work on it.
         kind: the name of its kind.
+        is_background: whether nobody waits for it.
         arguments: JSON of its arguments.
         attempt: how often the current step was started, this time included.
         steps_done: where it continues.
@@ -156,6 +164,7 @@ class Claim:
 
     lease: Lease
     kind: str
+    is_background: bool
     arguments: str
     attempt: int
     steps_done: int
@@ -178,54 +187,45 @@ class Claimant:
     kinds: Collection[str]
 
 
-def claim(
-    database: Database, clock: Clock, claimant: Claimant, lane: str, *, held: Collection[TaskId]
-) -> Claim | None:
-    """Take the oldest task of a lane that is due, or whose owner let its lease run out.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vacancy:
+    """A worker that is free.
+
+    Attributes:
+        lane: of which tasks it takes one.
+        held: tasks that this very process is still working on; however late, they need no second try.
+        takes_background: whether it may be one that nobody waits for.
+        prefers_patient: whether one of those goes first that waited for longer than `PATIENCE`.
+    """
+
+    lane: str
+    held: Collection[TaskId] = ()
+    takes_background: bool = True
+    prefers_patient: bool = False
+
+
+def claim(database: Database, clock: Clock, claimant: Claimant, vacancy: Vacancy) -> Claim | None:
+    """Take a task that is due: one whose owner let its lease run out, or the first one in the queue.
+
+    In the queue, what somebody waits for comes first, then what nobody waits for; each by age.
 
     Args:
         database: where the tasks are.
         clock: what is due.
         claimant: who asks.
-        lane: of which tasks.
-        held: tasks that this very process is still working on; however late, it needs no second try.
+        vacancy: for which tasks.
     """
     now = clock.now()
-    with (
-        database.unguarded() as session
-    ):  # the row is locked, and one that somebody else has locked is skipped
-        record = session.scalars(
-            select(TaskRecord)
-            .where(
-                TaskRecord.lane == lane,
-                TaskRecord.kind.in_(claimant.kinds),
-                TaskRecord.id.not_in(held),
-                or_(_is_due(now), _is_abandoned(now)),
-            )
-            .order_by(TaskRecord.created_at, TaskRecord.id)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        ).one_or_none()
-        if record is None:
+    searches = _list_searches(claimant, vacancy, now)
+    with database.reading() as session:  # most looks find nothing, and they must not keep writers waiting
+        if all(session.scalar(search.with_only_columns(TaskRecord.id)) is None for search in searches):
             return None
-        record.state = TaskState.RUNNING
-        record.owner = str(claimant.owner)
-        record.fence += 1
-        record.lease_until = now + LEASE
-        record.run_at = None
-        record.attempt += 1
-        record.started_at = record.started_at or now
-        return Claim(
-            lease=Lease(task_id=record.id, fence=record.fence, database=database, clock=clock),
-            kind=record.kind,
-            arguments=record.arguments,
-            attempt=record.attempt,
-            steps_done=record.steps_done,
-            is_undoing=record.is_undoing,
-            is_cancel_requested=record.is_cancel_requested,
-            failure=None if record.failure is None else msgspec.json.decode(record.failure, type=Failure),
-            checkpoints=Checkpoints(record.checkpoint),
-        )
+    with database.unguarded() as session:
+        # the row is locked, and one that somebody else has locked is skipped
+        locking = (search.with_for_update(skip_locked=True) for search in searches)
+        found = (session.scalars(search).one_or_none() for search in locking)
+        record = next((each for each in found if each is not None), None)
+        return None if record is None else _take(record, claimant, Lease.make(record, database, clock), now)
 
 
 def requeue_orphans(session: Session) -> int:
@@ -236,6 +236,46 @@ def requeue_orphans(session: Session) -> int:
             record.state, record.owner, record.lease_until = TaskState.QUEUED, None, None
             count += 1
     return count
+
+
+def _take(record: TaskRecord, claimant: Claimant, lease: Lease, now: datetime) -> Claim:
+    record.state = TaskState.RUNNING
+    record.owner = str(claimant.owner)
+    record.fence = lease.fence
+    record.lease_until = now + LEASE
+    record.run_at = None
+    record.attempt += 1
+    record.started_at = record.started_at or now
+    return Claim(
+        lease=lease,
+        kind=record.kind,
+        is_background=record.is_background,
+        arguments=record.arguments,
+        attempt=record.attempt,
+        steps_done=record.steps_done,
+        is_undoing=record.is_undoing,
+        is_cancel_requested=record.is_cancel_requested,
+        failure=None if record.failure is None else msgspec.json.decode(record.failure, type=Failure),
+        checkpoints=Checkpoints(record.checkpoint),
+    )
+
+
+def _list_searches(claimant: Claimant, vacancy: Vacancy, now: datetime) -> list[Select[TaskRecord]]:
+    """Where to look, one after the other. Each walks along one index and ends at the first hit."""
+    mine = select(TaskRecord).where(
+        TaskRecord.lane == vacancy.lane,
+        TaskRecord.kind.in_(claimant.kinds),
+        TaskRecord.id.not_in(vacancy.held),
+    )
+    if not vacancy.takes_background:
+        mine = mine.where(TaskRecord.is_background.is_(False))
+    by_age = (TaskRecord.created_at, TaskRecord.id)
+    abandoned = mine.where(_is_abandoned(now)).order_by(*by_age).limit(1)
+    due = mine.where(_is_due(now)).order_by(TaskRecord.is_background, *by_age).limit(1)
+    if not (vacancy.takes_background and vacancy.prefers_patient):
+        return [abandoned, due]
+    patient = (TaskRecord.is_background.is_(True), TaskRecord.created_at < now - PATIENCE)
+    return [abandoned, mine.where(_is_due(now), *patient).order_by(*by_age).limit(1), due]
 
 
 def backoff(attempt: int) -> timedelta:

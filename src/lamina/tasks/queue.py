@@ -1,25 +1,36 @@
 """Putting tasks into the queue, looking at them, and asking them to stop."""
 
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from lamina.clock import Clock
 from lamina.database import announce
 from lamina.ids import TaskId, mint_task_id
 from lamina.tasks.errors import TaskBusyError
-from lamina.tasks.records import TASKS_TOPIC, TaskRecord
+from lamina.tasks.records import CANCEL_TOPIC, TaskRecord, name_lane_topic
 from lamina.tasks.states import ACTIVE, TaskState
 from lamina.tasks.task import TaskKind
+
+# built once: it is part of everything that starts a task
+_ACTIVE_OF: Final = select(TaskRecord).where(TaskRecord.key == bindparam("key"), TaskRecord.state.in_(ACTIVE))
 
 P = TypeVar("P")
 A = TypeVar("A")
 
 
-def enqueue(session: Session, clock: Clock, kind: TaskKind[P, A], arguments: A, *, key: str) -> TaskId:
+def enqueue(
+    session: Session,
+    clock: Clock,
+    kind: TaskKind[P, A],
+    arguments: A,
+    *,
+    key: str,
+    is_background: bool | None = None,
+) -> TaskId:
     """Add a task, in the caller's transaction: it exists if and only if the resource's row does.
 
     Args:
@@ -28,6 +39,7 @@ def enqueue(session: Session, clock: Clock, kind: TaskKind[P, A], arguments: A, 
         kind: what is to be done.
         arguments: with what.
         key: what it works on, such as a disk id.
+        is_background: nobody waits for it; by default, whatever the kind says.
 
     Raises:
         TaskBusyError: another active task has the key.
@@ -41,6 +53,7 @@ def enqueue(session: Session, clock: Clock, kind: TaskKind[P, A], arguments: A, 
             id=task_id,
             kind=kind.name,
             lane=kind.lane,
+            is_background=kind.is_background if is_background is None else is_background,
             key=key,
             arguments=msgspec.json.encode(arguments).decode(),
             state=TaskState.QUEUED,
@@ -48,15 +61,13 @@ def enqueue(session: Session, clock: Clock, kind: TaskKind[P, A], arguments: A, 
         )
     )
     session.flush()
-    announce(session, TASKS_TOPIC)
+    announce(session, name_lane_topic(kind.lane))
     return task_id
 
 
 def find_active(session: Session, key: str) -> TaskRecord | None:
     """The queued or running task of `key`, if there is one."""
-    return session.scalars(
-        select(TaskRecord).where(TaskRecord.key == key, TaskRecord.state.in_(ACTIVE))
-    ).one_or_none()
+    return session.scalars(_ACTIVE_OF, {"key": key}).one_or_none()
 
 
 def is_active(session: Session, task_id: TaskId | None) -> bool:
@@ -73,14 +84,17 @@ def request_cancel(session: Session, task_id: TaskId) -> bool:
     Returns:
         Whether the task was still active.
     """
-    found = session.scalar(
+    lane = session.scalar(
         update(TaskRecord)
         .where(TaskRecord.id == task_id, TaskRecord.state.in_(ACTIVE))
         .values(is_cancel_requested=True, run_at=None)  # a task that pauses between attempts stops at once
-        .returning(TaskRecord.id)
+        .returning(TaskRecord.lane)
     )
-    announce(session, TASKS_TOPIC)
-    return found is not None
+    if lane is None:
+        return False
+    announce(session, CANCEL_TOPIC)
+    announce(session, name_lane_topic(lane))
+    return True
 
 
 def forget_finished(session: Session, *, before: datetime) -> int:

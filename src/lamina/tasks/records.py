@@ -10,10 +10,15 @@ from lamina.database import Record, one_of
 from lamina.ids import TaskId
 from lamina.tasks.states import TaskState
 
-TASKS_TOPIC: Final = "tasks"
-"""Announced when there is something new for a worker: a task, or a wish to cancel one."""
+CANCEL_TOPIC: Final = "cancelled-tasks"
+"""Announced when somebody asked for a task to be cancelled."""
 
 _ACTIVE: Final = text("state IN ('queued', 'running')")
+
+
+def name_lane_topic(lane: str) -> str:
+    """The topic that is announced when there is something new for the workers of a lane."""
+    return f"tasks-of-{lane}"
 
 
 class TaskRecord(Record):
@@ -22,6 +27,7 @@ class TaskRecord(Record):
     Attributes:
         kind: the name of its `TaskKind`.
         lane: which worker threads take it.
+        is_background: nobody waits for it, so it comes after those of its lane that somebody waits for.
         key: what it works on; at most one active task per key.
         arguments: JSON of the kind's arguments.
         run_at: not before this instant; None is at once.
@@ -42,13 +48,15 @@ class TaskRecord(Record):
     __table_args__ = (
         Index("uq_tasks_active_key", "key", unique=True, sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
         Index("ix_tasks_key", "key"),
-        Index("ix_tasks_claim", "state", "lane", "created_at"),
+        # walked in this order; the last column is for passing over those that pause without a look at their rows
+        Index("ix_tasks_claim", "state", "lane", "is_background", "created_at", "id", "run_at"),
         Index("ix_tasks_finished_at", "finished_at"),
     )
 
     id: Mapped[TaskId] = mapped_column(primary_key=True)
     kind: Mapped[str]
     lane: Mapped[str]
+    is_background: Mapped[bool] = mapped_column(default=False)
     key: Mapped[str]
     arguments: Mapped[str]
     state: Mapped[TaskState] = mapped_column(one_of(TaskState))

@@ -12,21 +12,27 @@ from lamina.failures import Fault
 from lamina.tasks.attempt import Attempt
 from lamina.tasks.context import Signals
 from lamina.tasks.errors import LeaseLostError
-from lamina.tasks.lease import HEARTBEAT_SECONDS, Claimant, Lease, claim, requeue_orphans
+from lamina.tasks.lease import HEARTBEAT_SECONDS, Claim, Claimant, Lease, Vacancy, claim, requeue_orphans
 from lamina.tasks.owner import Owner
-from lamina.tasks.records import TASKS_TOPIC
+from lamina.tasks.records import CANCEL_TOPIC, name_lane_topic
 from lamina.tasks.task import AnyKind
 from lamina.telemetry import get_logger, log_failure
 
 P = TypeVar("P")
 _LOGGER: Final = get_logger(__name__)
 _LOOK_AGAIN_SECONDS: Final = 1.0  # for pauses that end and leases that run out; new work rings the bell
+_TURNS: Final = 4  # one in so many goes to what waited for long, so that nothing waits for ever
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Held:
-    lease: Lease
+    claim: Claim
+    lane: str
     signals: Signals
+
+    @property
+    def lease(self) -> Lease:
+        return self.claim.lease
 
 
 class _Bell:
@@ -54,6 +60,10 @@ class _Bell:
 class Runner(Generic[P]):
     """Carries out the tasks of some kinds.
 
+    What somebody waits for goes first in each lane. Where a lane has several threads, one of them is kept for that:
+    however long the work of policies takes, a restore begins at once. What nobody waits for is not forgotten
+    either: every fourth free thread takes the oldest such task, once that waited for an hour.
+
     Without `start` it has no threads, and `run_until_idle` works in the caller's.
     """
 
@@ -80,18 +90,23 @@ class Runner(Generic[P]):
         self._kinds = {kind.name: kind for kind in kinds}
         self._lanes = dict(lanes)
         self._claimant = Claimant(owner=Owner.current(), kinds=tuple(self._kinds))
-        self._bell = _Bell()
+        self._turns = dict.fromkeys(lanes, 0)
+        self._bells = {lane: _Bell() for lane in lanes}
+        self._cancelling = _Bell()
         self._stopping = threading.Event()
         self._held: dict[str, _Held] = {}  # by task id
         self._lock = threading.Lock()
         self._claiming = threading.Lock()
         self._threads: list[threading.Thread] = []
+        self._listening = ExitStack()
 
     def start(self) -> None:
         """Take over what dead processes of this host left, and start the threads."""
         with self._database.transaction() as session:
             requeue_orphans(session)
-        self._end_listening = self._database.listen(TASKS_TOPIC, self._bell.ring)
+        for lane, bell in self._bells.items():
+            self._listening.callback(self._database.listen(name_lane_topic(lane), bell.ring))
+        self._listening.callback(self._database.listen(CANCEL_TOPIC, self._cancelling.ring))
         workers = [
             threading.Thread(target=self._work, args=(lane,), name=f"task-{lane}-{number}", daemon=True)
             for lane, count in self._lanes.items()
@@ -112,12 +127,13 @@ class Runner(Generic[P]):
             Whether all of them stopped.
         """
         self._stopping.set()
-        self._end_listening()
+        self._listening.close()
         with self._lock:
             held = list(self._held.values())
         for each in held:
             each.signals.raise_signal(each.signals.stopping)
-        self._bell.ring()
+        for bell in (self._cancelling, *self._bells.values()):
+            bell.ring()
         deadline = self._clock.monotonic() + patience_seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - self._clock.monotonic()))
@@ -140,12 +156,11 @@ class Runner(Generic[P]):
             # One thread at a time: until a claim is noted as held, another thread that sees a clock which has just
             # jumped past the end of the lease would take the task for an abandoned one.
             with self._claiming:
-                with self._lock:
-                    held = [each.lease.task_id for each in self._held.values()]
-                claimed = claim(self._database, self._clock, self._claimant, lane, held=held)
+                claimed = claim(self._database, self._clock, self._claimant, self._describe_vacancy(lane))
                 if claimed is None:
                     return False
-                signals = stack.enter_context(self._holding(claimed.lease))
+                self._turns[lane] += 1
+                signals = stack.enter_context(self._holding(claimed, lane))
             bound = self._kinds[claimed.kind].bind(claimed.arguments)
             Attempt(claimed, bound, self._plant, signals).run()
         return True
@@ -165,40 +180,52 @@ class Runner(Generic[P]):
                 except LeaseLostError:
                     each.signals.raise_signal(each.signals.lost)
 
-    @contextmanager
-    def _holding(self, lease: Lease) -> Iterator[Signals]:
-        signals = Signals()
+    def _describe_vacancy(self, lane: str) -> Vacancy:
         with self._lock:
-            self._held[lease.task_id] = _Held(lease=lease, signals=signals)
+            held = list(self._held.values())
+        in_background = sum(each.lane == lane and each.claim.is_background for each in held)
+        return Vacancy(
+            lane=lane,
+            held=[each.lease.task_id for each in held],
+            takes_background=in_background < max(1, self._lanes[lane] - 1),
+            prefers_patient=self._turns[lane] % _TURNS == _TURNS - 1,
+        )
+
+    @contextmanager
+    def _holding(self, claimed: Claim, lane: str) -> Iterator[Signals]:
+        signals = Signals()
+        task_id = claimed.lease.task_id
+        with self._lock:
+            self._held[task_id] = _Held(claim=claimed, lane=lane, signals=signals)
         if self._stopping.is_set():
             signals.stopping.set()
         try:
             yield signals
         finally:
             with self._lock:
-                del self._held[lease.task_id]
+                del self._held[task_id]
             if self._stopping.is_set():
-                self._bell.ring()  # the keeper waits for the last one
+                self._cancelling.ring()  # the keeper waits for the last one
 
     def _work(self, lane: str) -> None:
         while not self._stopping.is_set():
-            rings = self._bell.count()
+            rings = self._bells[lane].count()
             try:
                 found = self.run_next(lane)
             except Fault as failure:
                 log_failure(_LOGGER, "the database failed a worker", failure, lane=lane)
                 found = False
             if not found:
-                self._bell.wait(rings, _LOOK_AGAIN_SECONDS)
+                self._bells[lane].wait(rings, _LOOK_AGAIN_SECONDS)
 
     def _keep(self) -> None:
         while not self._stopping.is_set() or self._is_holding():
-            rings = self._bell.count()
+            rings = self._cancelling.count()
             try:
                 self.beat()
             except Fault as failure:
                 log_failure(_LOGGER, "a heartbeat failed", failure)
-            self._bell.wait(rings, HEARTBEAT_SECONDS)
+            self._cancelling.wait(rings, HEARTBEAT_SECONDS)
 
     def _is_holding(self) -> bool:
         with self._lock:

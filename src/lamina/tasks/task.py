@@ -22,6 +22,8 @@ QUICK: Final = "quick"
 """The lane of work that takes moments: it never waits behind a copy."""
 COPY: Final = "copy"
 """The lane of work that moves the bytes of a disk."""
+BULK: Final = "bulk"
+"""The lane of work that starts much other work, a little at a time: what takes moments must not wait behind it."""
 
 ATTEMPTS_MAX: Final = 6
 """Tries of one step before its task fails; with the pauses of `lease.backoff` about a minute."""
@@ -53,10 +55,11 @@ class TaskKind(Generic[P, A]):
     Attributes:
         name: as stored in the row; never changes once released.
         arguments: the class of its arguments.
-        lane: `QUICK` or `COPY`.
+        lane: `QUICK`, `COPY`, `BULK`, or one of the kind's own.
         steps: in order. When one fails for good, it and those before it are undone, last first.
         settle: writes what the end means for the resource, in the transaction that ends the task. It runs once,
             does no I/O, and must accept a resource that is gone.
+        is_background: nobody waits for such tasks, unless whoever enqueues one says otherwise.
     """
 
     name: str
@@ -64,6 +67,7 @@ class TaskKind(Generic[P, A]):
     lane: str
     steps: tuple[Step[P, A], ...]
     settle: Callable[[P, Session, A, Outcome], None]
+    is_background: bool = False
 
     def bind(self, arguments: str) -> "BoundTask[P]":
         """The steps with their arguments filled in.

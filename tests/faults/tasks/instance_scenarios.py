@@ -10,13 +10,16 @@ from lamina.control.disks.respec import RESPEC_DISK, respec_disk
 from lamina.control.disks.states import DiskState
 from lamina.control.instances.states import InstanceState
 from lamina.control.provisioning.build import BUILD_INSTANCE, BUILD_INSTANCE_FROM_SNAPSHOTS
-from lamina.control.provisioning.power import START_INSTANCE, STOP_INSTANCE
+from lamina.control.provisioning.power import REBOOT_INSTANCE, START_INSTANCE, STOP_INSTANCE
+from lamina.control.provisioning.reboot import reboot_instance
 from lamina.control.provisioning.reinit import REINIT_DISK, reinit_disk
 from lamina.control.provisioning.release import delete_instance
 from lamina.control.provisioning.release_task import RELEASE_INSTANCE
+from lamina.control.provisioning.replace import REPLACE_SYSTEM_DISK, replace_system_disk
 from lamina.control.provisioning.start import start_instance
 from lamina.control.provisioning.stop import stop_instance
 from lamina.units import GIB, KIB
+from tests.factories.images import make_image, make_system_snapshot, share
 from tests.factories.installation import Site
 from tests.factories.instances import (
     data_disk,
@@ -26,6 +29,7 @@ from tests.factories.instances import (
     make_free_disk,
     make_instance,
     order_instance,
+    start,
     stop,
 )
 from tests.faults.tasks.scenario import Scenario
@@ -143,9 +147,11 @@ def _prepare_build(site: Site):
     return instance_id, [disk.id for disk in list_disks_of(site, instance_id)]
 
 
-def _prepare_build_from_snapshot(site: Site):
+def _prepare_build_from_image(site: Site):
+    """The bytes of two accounts: an image that another one shares, and a snapshot of one's own."""
+    image_id = _share_image(site)
     snapshot_id = site.make_snapshot(site.make_imported(CONTENT))
-    instance_id = order_instance(site, data_disk(snapshot_id=snapshot_id))
+    instance_id = order_instance(site, data_disk(snapshot_id=snapshot_id), image_id=image_id)
     return instance_id, [disk.id for disk in list_disks_of(site, instance_id)]
 
 
@@ -159,7 +165,59 @@ def _is_built(site: Site, made) -> None:
 
 def _is_built_with_bytes(site: Site, made) -> None:
     _is_built(site, made)
-    assert site.read(made[1][1], 0, len(CONTENT)) == CONTENT
+    for disk_id in made[1]:
+        assert site.read(disk_id, 0, len(CONTENT)) == CONTENT
+
+
+def _share_image(site: Site):
+    owner = site.as_another_account()
+    image_id = make_image(owner, snapshot_id=make_system_snapshot(owner, CONTENT))
+    share(owner, image_id, add=[site.account_id])
+    return image_id
+
+
+def _prepare_replacement(site: Site):
+    image_id = _share_image(site)
+    instance_id = make_instance(site, is_running=True)
+    stop(site, instance_id)
+    [old] = list_disks_of(site, instance_id)
+    site.write(old.id, 0, CHANGED)
+    with site.scope() as scope:
+        return instance_id, old.id, replace_system_disk(scope, instance_id, image_id).id
+
+
+def _is_replaced(site: Site, made) -> None:
+    instance_id, old, new = made
+    assert find_disk(site, old) is None
+    _has_system_disk(site, instance_id, new, CONTENT)
+
+
+def _is_not_replaced(site: Site, made) -> None:
+    instance_id, old, new = made
+    assert find_disk(site, new) is None
+    assert not site.installation.volumes.raw_path(new).parent.exists()
+    _has_system_disk(site, instance_id, old, CHANGED)
+
+
+def _has_system_disk(site: Site, instance_id, disk_id, content: bytes) -> None:
+    [disk] = list_disks_of(site, instance_id)
+    assert (disk.id, disk.state) == (disk_id, DiskState.IN_USE)
+    assert site.read(disk_id, 0, len(content)) == content
+    start(site, instance_id)
+    _runs(site, instance_id)
+
+
+def _prepare_reboot(site: Site):
+    instance_id = make_instance(site, is_running=True)
+    with site.scope() as scope:
+        reboot_instance(scope, instance_id)
+    return instance_id
+
+
+def _runs_or_stands_still(site: Site, instance_id) -> None:
+    """Never between the two; which of them depends on whether the machine was stopped."""
+    settled = (InstanceState.RUNNING, InstanceState.STOPPED)
+    assert find_instance(site, instance_id).state in settled
 
 
 def _is_not_built(site: Site, made) -> None:
@@ -223,10 +281,10 @@ SCENARIOS = [
     Scenario(CLONE_DISK, _prepare_clone, _is_cloned, _is_not_cloned),
     Scenario(REINIT_DISK, _prepare_reinit, _is_as_made, _is_untouched_or_locked),
     Scenario(BUILD_INSTANCE, _prepare_build, _is_built, _is_not_built),
-    Scenario(
-        BUILD_INSTANCE_FROM_SNAPSHOTS, _prepare_build_from_snapshot, _is_built_with_bytes, _is_not_built
-    ),
+    Scenario(BUILD_INSTANCE_FROM_SNAPSHOTS, _prepare_build_from_image, _is_built_with_bytes, _is_not_built),
     Scenario(START_INSTANCE, _prepare_start, _runs, _stands_still),
     Scenario(STOP_INSTANCE, _prepare_stop, _stands_still, _runs),
+    Scenario(REBOOT_INSTANCE, _prepare_reboot, _runs, _runs_or_stands_still),
+    Scenario(REPLACE_SYSTEM_DISK, _prepare_replacement, _is_replaced, _is_not_replaced),
     Scenario(RELEASE_INSTANCE, _prepare_release, _is_released, _release_waits),
 ]

@@ -27,7 +27,14 @@ from lamina.control.snapshots.states import SnapshotState
 from lamina.ids import DiskId
 from lamina.units import GIB, KIB
 from tests.factories.installation import ZONE, Site
-from tests.faults.tasks import instance_scenarios, snapshot_scenarios
+from tests.faults.tasks import (
+    clock_scenarios,
+    image_copy_scenarios,
+    image_file_scenarios,
+    image_scenarios,
+    instance_scenarios,
+    snapshot_scenarios,
+)
 from tests.faults.tasks.scenario import Scenario
 
 CONTENT = bytes(range(1, 129)) * KIB  # two blocks
@@ -184,8 +191,12 @@ def _policy_run_is_failed(site: Site, _disk_id) -> None:
 
 
 SCENARIOS = [
+    *clock_scenarios.SCENARIOS,
+    *image_file_scenarios.SCENARIOS,
     *instance_scenarios.SCENARIOS,
     *snapshot_scenarios.SCENARIOS,
+    *image_copy_scenarios.SCENARIOS,
+    *image_scenarios.SCENARIOS,
     Scenario(MAKE_EMPTY_DISK, start_disk, _empty_is_made, _disk_is_gone),
     Scenario(BUILD_DISK, _prepare_build, _build_is_made, _build_is_undone),
     Scenario(ROLL_BACK_DISK, _prepare_roll_back, _is_rolled_back, _is_untouched_or_locked),

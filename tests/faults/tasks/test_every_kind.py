@@ -11,7 +11,6 @@ from lamina.control.snapshots.restart import restart_snapshots
 from lamina.failures import Fault, Refusal
 from lamina.tasks.lease import LEASE
 from lamina.tasks.runner import Runner
-from lamina.tasks.task import COPY, QUICK
 from tests.factories.tasks import Killed, change_step, once, raise_first, then_raise, twice
 from tests.faults.tasks.scenarios import EVERY_STEP, EVERY_UNDO, SCENARIOS, name_case
 
@@ -24,7 +23,8 @@ every_undo = pytest.mark.parametrize(("scenario", "index"), EVERY_UNDO, ids=name
 def run(site, changed):
     """Carry out what is due with a changed kind, then wait out every pause and lease with it."""
     kinds = [changed if kind.name == changed.name else kind for kind in KINDS]
-    runner = Runner(site.installation.database, site.clock, site.installation, kinds, {QUICK: 1, COPY: 1})
+    lanes = {kind.lane: 1 for kind in kinds}
+    runner = Runner(site.installation.database, site.clock, site.installation, kinds, lanes)
     for _ in range(20):
         try:
             runner.run_until_idle()

@@ -31,7 +31,7 @@ from lamina.failures import Refusal
 from lamina.tasks.lease import LEASE
 from lamina.tasks.reconcile import Reconciling
 from lamina.tasks.runner import Runner
-from lamina.tasks.task import COPY, QUICK
+from lamina.tasks.task import BULK, COPY, QUICK
 from lamina.transfer.restore import restore
 from lamina.units import GIB, KIB
 from tests.factories.installation import ZONE, open_site
@@ -167,7 +167,7 @@ class ControlMachine(RuleBasedStateMachine):
         broken = change_step(kind, index, run=once(then_raise(Killed())))
         kinds = [broken if each.name == kind.name else each for each in KINDS]
         installation = self.site.installation
-        lanes = {QUICK: 1, COPY: 1}
+        lanes = {QUICK: 1, COPY: 1, BULK: 1}
         runner = Runner(installation.database, self.site.clock, installation, kinds, lanes)
         try:
             runner.run_until_idle()

@@ -7,6 +7,7 @@ from lamina.control.accounts.standing import set_standing
 from lamina.control.accounts.states import AccountStanding
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskState
+from lamina.control.images.queries import BUILT_IN_ID
 from lamina.control.instances.locks import set_security_lock
 from lamina.control.instances.records import InstanceRecord
 from lamina.control.instances.states import InstanceState
@@ -15,7 +16,13 @@ from tests.factories.api import REGION, ZONE
 
 
 def create(caller, **extra):
-    given = {"RegionId": REGION, "InstanceType": "ecs.g6.large", "ImageId": "m-1", "ZoneId": ZONE, **extra}
+    given = {
+        "RegionId": REGION,
+        "InstanceType": "ecs.g6.large",
+        "ImageId": BUILT_IN_ID,
+        "ZoneId": ZONE,
+        **extra,
+    }
     return caller.call(
         "CreateInstance", **{name: value for name, value in given.items() if value is not None}
     )
@@ -51,7 +58,15 @@ def make_instance(installation, caller, state=InstanceState.STOPPED, **extra):
         ({"Description": "http://x"}, 400, "InvalidDescription.Malformed"),
         ({"Password": "short"}, 400, "InvalidPassword.Malformed"),
         ({"Password": "alllowercase"}, 400, "InvalidPassword.Malformed"),
-        ({"InstanceChargeType": "PrePaid"}, 400, "InvalidInstanceChargeType.ValueNotSupported"),
+        ({"InstanceChargeType": "PrePaid"}, 400, "MissingParameter"),
+        ({"InstanceChargeType": "PrePaid", "Period": "10"}, 400, "InvalidPeriod"),
+        ({"InstanceChargeType": "PrePaid", "Period": "5", "PeriodUnit": "Week"}, 400, "InvalidPeriod"),
+        ({"InstanceChargeType": "PrePaid", "Period": "1", "PeriodUnit": "Year"}, 400, "InvalidPeriod"),
+        ({"ImageId": "m-no"}, 404, "InvalidImageId.NotFound"),
+        ({"ImageFamily": "web"}, 400, "InvalidParameter"),
+        ({"ImageId": None, "ImageFamily": "web"}, 404, "InvalidImageId.NotFound"),
+        ({"SystemDisk__AutoSnapshotPolicyId": "sp-no"}, 404, "InvalidAutoSnapshotPolicyId.NotFound"),
+        ({"SystemDisk__Encrypted": "true"}, 400, "InvalidParameter.EncryptedNotSupported"),
         ({"InstanceChargeType": "Barter"}, 400, "InvalidInstanceChargeType.ValueNotSupported"),
         ({"ResourceGroupId": "rg-1"}, 404, "InvalidResourceGroup.NotFound"),
         ({"SystemDisk__Category": "tape"}, 400, "InvalidSystemDiskCategory.ValueNotSupported"),
@@ -93,6 +108,52 @@ def test_create_instance_refuses(caller, extra, status, code):
         ("StopInstance", {"Hibernate": "true"}, (403, "HibernationConfigured.NotEnabled")),
         ("StopInstance", {"StoppedMode": "Sleep"}, (400, "InvalidParameter")),
         ("DeleteInstance", {"DryRun": "true"}, (400, "DryRunOperation")),
+        ("RebootInstance", {}, (403, "IncorrectInstanceStatus")),
+        ("RebootInstance", {"InstanceId": "i-no"}, (404, "InvalidInstanceId.NotFound")),
+        ("StartInstances", {}, (400, "MissingParameter")),
+        ("StartInstances", {"InstanceId__1": "i-no"}, (404, "InvalidInstanceId.NotFound")),
+        ("StartInstances", {"BatchOptimization": "Luck"}, (400, "InvalidParameter")),
+        ("StopInstances", {}, (400, "MissingParameter")),
+        ("StopInstances", {"InstanceId__1": "i-no"}, (404, "InvalidInstanceId.NotFound")),
+        ("DeleteInstances", {}, (400, "MissingParameter")),
+        ("DeleteInstances", {"InstanceId__1": "i-no"}, (404, "InvalidInstanceId.NotFound")),
+        ("DescribeInstanceStatus", {"ZoneId": "z"}, (404, "InvalidZoneId.NotFound")),
+        ("DescribeInstanceStatus", {"RegionId": None}, (400, "MissingParameter")),
+        ("ReplaceSystemDisk", {}, (400, "MissingParameter")),
+        ("ReplaceSystemDisk", {"ImageId": "m-no"}, (404, "InvalidImageId.NotFound")),
+        ("ReplaceSystemDisk", {"ImageId": "m", "InstanceId": "i-no"}, (404, "InvalidInstanceId.NotFound")),
+        (
+            "ReplaceSystemDisk",
+            {"ImageId": "m", "Architecture": "z80"},
+            (400, "InvalidArchitecture.Malformed"),
+        ),
+        ("ReplaceSystemDisk", {"ImageId": "m", "Password": "x"}, (400, "InvalidPassword.Malformed")),
+        (
+            "ReplaceSystemDisk",
+            {"ImageId": "m", "Password": "Secret-123", "KeyPairName": "k"},
+            (400, "InvalidParameter.Conflict"),
+        ),
+        (
+            "ReplaceSystemDisk",
+            {"ImageId": "m", "Password": "Secret-123", "PasswordInherit": "true"},
+            (400, "InvalidPasswordParam.Mismatch"),
+        ),
+        (
+            "ReplaceSystemDisk",
+            {"ImageId": "m", "Encrypted": "true"},
+            (400, "InvalidParameter.EncryptedNotSupported"),
+        ),
+        ("ReplaceSystemDisk", {"ImageId": "m", "SystemDisk__Size": "x"}, (400, "InvalidSystemDiskSize")),
+        (
+            "ReplaceSystemDisk",
+            {"ImageId": "m", "SystemDisk__Size": "19"},
+            (404, "InvalidSystemDiskSize.LessThanMinSize"),
+        ),
+        (
+            "ReplaceSystemDisk",
+            {"ImageId": "m", "SystemDisk__Size": "2049"},
+            (404, "InvalidSystemDiskSize.MoreThanMaxSize"),
+        ),
         ("DescribeInstances", {"Status": "Releasing"}, (404, "InvalidStatus.NotFound")),
         ("DescribeInstances", {"LockReason": "mood"}, (404, "InvalidLockReason.NotFound")),
         ("DescribeInstances", {"InstanceChargeType": "x"}, (404, "InvalidInstanceChargeType.NotFound")),
@@ -291,7 +352,8 @@ def test_types_on_offer(caller, filters, count):
         ({"DestinationResource": "InstanceType", "Cores": "4", "Memory": "16.0"}, 1, {"ecs.g6.xlarge"}),
         ({"DestinationResource": "SystemDisk", "SystemDiskCategory": "cloud_ssd"}, 1, {"cloud_ssd"}),
         ({"DestinationResource": "DataDisk", "DataDiskCategory": "ephemeral_ssd"}, 0, None),
-        ({"DestinationResource": "InstanceType", "InstanceChargeType": "PrePaid"}, 0, None),
+        ({"DestinationResource": "InstanceType", "InstanceChargeType": "PrePaid"}, 1, None),
+        ({"DestinationResource": "InstanceType", "SpotStrategy": "SpotAsPriceGo"}, 0, None),
     ],
 )
 def test_what_zones_have(caller, extra, zones, values):

@@ -12,7 +12,7 @@ from lamina.api.server import HttpRequest
 from lamina.api.signature import rfc3986
 from lamina.control.accounts.access_keys import disable_access_key
 from lamina.telemetry import JsonLines
-from tests.factories.api import REGION, ZONE, Answer, make_installation
+from tests.factories.api import REGION, ZONE, Answer
 
 UUID = re.compile(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}")
 
@@ -174,15 +174,6 @@ def test_a_disabled_key_is_refused_at_once(installation, caller):
         disable_access_key(session, caller.key.id)
     answer = caller.call("DescribeRegions")
     assert (answer.status, answer.code) == (403, "Forbidden.AccessKeyDisabled")
-
-
-def test_too_many_calls_are_throttled_with_the_header_that_new_clients_know(tmp_path):
-    installation = make_installation(tmp_path, calls_per_second=0.25)
-    caller = installation.add_caller()
-    assert caller.call("DescribeRegions").status == 200
-    answer = caller.call("DescribeRegions")
-    assert (answer.status, answer.code, header(answer, "x-acs-retry-after")) == (400, "Throttling", "1000")
-    installation.services.database.close()
 
 
 def test_a_bug_leaks_nothing_but_the_request_id(caller, monkeypatch, caplog):

@@ -18,11 +18,13 @@ from lamina.control.disks.errors import (
     DiskSizeError,
     DiskStateError,
 )
+from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.reset import reset_disk
 from lamina.control.disks.resize import resize_disk
 from lamina.control.disks.respec import respec_disk
 from lamina.control.disks.start import restart_disks
 from lamina.control.disks.states import DiskRole, DiskState
+from lamina.control.images.queries import BUILT_IN_ID
 from lamina.control.instances.errors import (
     DeletionProtectionError,
     InstanceArrearsError,
@@ -79,7 +81,7 @@ def test_an_instance_is_pending_until_all_its_disks_are_made(site):
     assert (instance.state, instance.started_at) == (STOPPED, None)
     system, empty, copy = list_disks_of(site, instance_id)
     assert (system.role, system.device, system.size_gib) == (DiskRole.SYSTEM, "/dev/xvda", 20)
-    assert (system.delete_with_instance, system.image_id) == (True, "m-1")
+    assert (system.delete_with_instance, system.image_id) == (True, BUILT_IN_ID)
     assert [(disk.role, disk.device) for disk in (empty, copy)] == [
         (DiskRole.DATA, "/dev/xvdb"),
         (DiskRole.DATA, "/dev/xvdc"),
@@ -250,7 +252,7 @@ def test_releasing_takes_some_disks_and_lets_others_go(site):
     of_kept = site.make_snapshot(kept, kind=SnapshotKind.AUTO)
     of_system = site.make_snapshot(system, kind=SnapshotKind.AUTO)
     with site.installation.database.transaction() as session:
-        session.get(type(site.disk(system)), system).delete_auto_snapshot = False
+        session.get(DiskRecord, system).delete_auto_snapshot = False
     with pytest.raises(InstanceStateError), site.scope() as scope:
         delete_instance(scope, instance_id)
     with site.scope() as scope:

@@ -4,7 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from lamina.control.preferences import PREFERENCES_FILE, Compatibility, Preferences, read_preferences
+from lamina.control.preferences import (
+    PREFERENCES_FILE,
+    CallRates,
+    Compatibility,
+    Preferences,
+    read_preferences,
+)
 from lamina.failures import Refusal
 from tests.factories.installation import open_site
 
@@ -45,12 +51,22 @@ def test_what_a_file_may_say(tmp_path, text, compatibility, copies, days):
         "audit_days = 0",
         'audit_days = "all"',
         "compatibility =",
+        "[limits]\ncalls_per_second = 0",
+        "[limits]\ncalls_per_second = inf",
+        "[limits]\nkey_calls_per_second = -1",
+        "[limits]\ncalls_per_minute = 1",
         "\x00",
     ],
 )
 def test_what_it_may_not_say(tmp_path, text):
     with pytest.raises(Refusal, match=PREFERENCES_FILE):
         read_preferences(write(tmp_path, text))
+
+
+def test_how_often_may_be_called(tmp_path):
+    found = read_preferences(write(tmp_path, "[limits]\ncalls_per_second = 7\nkey_calls_per_second = 0.5"))
+    assert found.rates == CallRates(per_action=7, per_key=0.5)
+    assert read_preferences(write(tmp_path, "[limits]")).rates == CallRates() == Preferences().rates
 
 
 def test_verbs_see_it(tmp_path):

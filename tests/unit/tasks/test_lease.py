@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from lamina.failures import Fault
 from lamina.tasks.errors import LeaseLostError
-from lamina.tasks.lease import LEASE, Claimant, backoff, claim, requeue_orphans
+from lamina.tasks.lease import LEASE, PATIENCE, Claimant, Vacancy, backoff, claim, requeue_orphans
 from lamina.tasks.owner import Owner
 from lamina.tasks.states import TaskState
 from tests.factories.tasks import Killed
@@ -19,9 +19,14 @@ LATER = LEASE + timedelta(seconds=1)
 def take(bench):
     """Claim as some process; answers the claim or None."""
 
-    def take(pid=1, *, held=()):
+    def take(pid=1, **vacancy):
         owner = Owner(host="elsewhere", boot="boot", pid=pid, started=1)
-        return claim(bench.database, bench.clock, Claimant(owner=owner, kinds=["diary"]), "quick", held=held)
+        return claim(
+            bench.database,
+            bench.clock,
+            Claimant(owner=owner, kinds=["diary"]),
+            Vacancy(lane="quick", **vacancy),
+        )
 
     return take
 
@@ -197,11 +202,41 @@ def test_owners_elsewhere_are_never_presumed_dead():
 def test_kinds_that_are_not_known_here_are_left_alone(bench, take):
     bench.add()
     owner = Owner.current()
-    assert (
-        claim(bench.database, bench.clock, Claimant(owner=owner, kinds=["other"]), "quick", held=()) is None
-    )
-    assert claim(bench.database, bench.clock, Claimant(owner=owner, kinds=["diary"]), "copy", held=()) is None
-    assert take() is not None
+    for kind, lane in (("other", "quick"), ("diary", "copy")):
+        claimant = Claimant(owner=owner, kinds=[kind])
+        assert claim(bench.database, bench.clock, claimant, Vacancy(lane=lane)) is None
+    assert take(1) is not None
+
+
+def test_what_somebody_waits_for_goes_first_and_each_kind_by_age(bench, take):
+    for key in ("patient 1", "patient 2"):
+        bench.add(key, is_background=True)
+        bench.clock.advance(timedelta(seconds=1))
+    for key in ("urgent 1", "urgent 2"):
+        bench.add(key)
+        bench.clock.advance(timedelta(seconds=1))
+    order = [bench.task(take().lease.task_id).key for _ in range(4)]
+    assert order == ["urgent 1", "urgent 2", "patient 1", "patient 2"]
+
+
+def test_what_nobody_waits_for_goes_first_in_its_turn_once_it_is_old(bench, take):
+    bench.add("patient", is_background=True)
+    bench.clock.advance(PATIENCE - timedelta(seconds=1))
+    bench.add("urgent 1")
+    assert bench.task(take(prefers_patient=True).lease.task_id).key == "urgent 1"
+    bench.add("urgent 2")
+    bench.clock.advance(timedelta(seconds=2))
+    assert bench.task(take(prefers_patient=True).lease.task_id).key == "patient"
+    assert bench.task(take(prefers_patient=True).lease.task_id).key == "urgent 2"
+
+
+def test_a_thread_that_is_kept_for_what_somebody_waits_for_takes_nothing_else(bench, take):
+    bench.add("patient", is_background=True)
+    assert take(takes_background=False) is None
+    stale = take()
+    bench.clock.advance(LATER)
+    assert take(2, takes_background=False) is None
+    assert take(2).lease.task_id == stale.lease.task_id
 
 
 def test_pauses_grow_and_end_at_a_minute():

@@ -1,69 +1,19 @@
-"""An instance, as DescribeInstances shows it, and the disks of a new one, as calls describe them."""
+"""An instance, as DescribeInstances shows it."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from lamina.api import rules
-from lamina.api.codes import Code
 from lamina.api.schema import param
 from lamina.api.shapes.disk import NO_EXPIRY
 from lamina.api.shapes.tags import TagShape, show_tags
-from lamina.control.disks.attach import DATA_DEVICES
-from lamina.control.disks.categories import DiskCategory, PerformanceLevel
 from lamina.control.instances.locks import list_locks
 from lamina.control.instances.machine_types import get_machine_type
 from lamina.control.instances.queries import InstanceView
-from lamina.control.provisioning.create import InstanceDisk
-from lamina.ids import InstanceId, RegionId, SnapshotId, ZoneId
+from lamina.control.instances.states import ChargeType
+from lamina.ids import InstanceId, RegionId, ZoneId
 
 _MIB_PER_GIB: Final = 1024
-_CATEGORIES: Final = tuple(category.value for category in DiskCategory)
-_LEVELS: Final = tuple(level.value for level in PerformanceLevel)
-_BAD_LEVEL: Final = Code(400, "InvalidPerformanceLevel.Malformed")
-_BAD_NAME: Final = Code(400, "InvalidDiskName.Malformed")
-_BAD_DESCRIPTION: Final = Code(400, "InvalidDescription.Malformed")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SystemDisk:
-    """`SystemDisk` of an action that makes instances; the size in GiB."""
-
-    category: str = param(
-        default=DiskCategory.CLOUD_EFFICIENCY.value,
-        choices=_CATEGORIES,
-        malformed=Code(400, "InvalidSystemDiskCategory.ValueNotSupported"),
-    )
-    size: int = param(
-        default=20, between=(20, 2048), malformed=Code(400, "InvalidSystemDiskSize.ValueNotSupported")
-    )
-    performance_level: str | None = param(default=None, choices=_LEVELS, malformed=_BAD_LEVEL)
-    disk_name: str | None = param(default=None, check=rules.check_name, malformed=_BAD_NAME)
-    description: str | None = param(default=None, check=rules.check_description, malformed=_BAD_DESCRIPTION)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataDisk:
-    """`DataDisk.N` of an action that makes instances; the size in GiB."""
-
-    category: str = param(
-        default=DiskCategory.CLOUD_EFFICIENCY.value,
-        choices=_CATEGORIES,
-        malformed=Code(400, "InvalidDiskCategory.ValueNotSupported"),
-    )
-    size: int | None = param(
-        default=None, between=(1, 65_536), malformed=Code(400, "InvalidDataDiskSize.ValueNotSupported")
-    )
-    snapshot_id: SnapshotId | None = None
-    performance_level: str | None = param(default=None, choices=_LEVELS, malformed=_BAD_LEVEL)
-    disk_name: str | None = param(default=None, check=rules.check_name, malformed=_BAD_NAME)
-    description: str | None = param(default=None, check=rules.check_description, malformed=_BAD_DESCRIPTION)
-    device: str | None = param(
-        default=None, choices=DATA_DEVICES, malformed=Code(400, "InvalidDevice.Malformed")
-    )
-    delete_with_instance: bool = True
-    encrypted: bool = False
-    kms_key_id: str | None = param(default=None, wire="KMSKeyId")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,9 +76,12 @@ class InstanceShape:
     vpc_attributes: VpcShape
     operation_locks: tuple[InstanceLockShape, ...] = param(wire="OperationLocks/LockReason")
     tags: tuple[TagShape, ...] = param(wire="Tags/Tag")
-    expired_time: str = NO_EXPIRY
-    auto_release_time: str = ""
-    instance_charge_type: str = "PostPaid"
+    expired_time: str
+    auto_release_time: str
+    instance_charge_type: str
+    os_name: str = param(wire="OSName")
+    os_name_en: str = param(wire="OSNameEn")
+    os_type: str = param(wire="OSType")
     internet_charge_type: str = ""
     internet_max_bandwidth_in: int = 0
     internet_max_bandwidth_out: int = 0
@@ -138,9 +91,6 @@ class InstanceShape:
     device_available: bool = True
     spot_strategy: str = "NoSpot"
     resource_group_id: str = ""
-    os_name: str = param(default="", wire="OSName")
-    os_name_en: str = param(default="", wire="OSNameEn")
-    os_type: str = param(default="", wire="OSType")
     eip_address: EipShape = EipShape()
     public_ip_address: tuple[str, ...] = param(default=(), wire="PublicIpAddress/IpAddress")
     inner_ip_address: tuple[str, ...] = param(default=(), wire="InnerIpAddress/IpAddress")
@@ -149,33 +99,14 @@ class InstanceShape:
     )
 
 
-def read_system_disk(disk: SystemDisk) -> InstanceDisk:
-    """The system disk of a new instance."""
-    return InstanceDisk(
-        category=DiskCategory(disk.category),
-        performance_level=PerformanceLevel(disk.performance_level) if disk.performance_level else None,
-        size_gib=disk.size,
-        name=disk.disk_name,
-        description=disk.description,
-    )
+def show_instance(view: InstanceView, *, is_overdue: bool, now: datetime) -> InstanceShape:
+    """An instance for an answer.
 
-
-def read_data_disk(disk: DataDisk) -> InstanceDisk:
-    """A data disk of a new instance."""
-    return InstanceDisk(
-        category=DiskCategory(disk.category),
-        performance_level=PerformanceLevel(disk.performance_level) if disk.performance_level else None,
-        size_gib=disk.size,
-        snapshot_id=disk.snapshot_id,
-        name=disk.disk_name,
-        description=disk.description,
-        device=disk.device,
-        delete_with_instance=disk.delete_with_instance,
-    )
-
-
-def show_instance(view: InstanceView, *, is_overdue: bool) -> InstanceShape:
-    """An instance for an answer."""
+    Args:
+        view: it.
+        is_overdue: whether its account's payments are overdue.
+        now: for whether it has expired.
+    """
     instance = view.instance
     machine_type = get_machine_type(instance.instance_type)
     return InstanceShape(
@@ -201,9 +132,15 @@ def show_instance(view: InstanceView, *, is_overdue: bool) -> InstanceShape:
         vpc_attributes=VpcShape(v_switch_id=instance.v_switch_id or ""),
         operation_locks=tuple(
             InstanceLockShape(lock_reason=reason.value)
-            for reason in list_locks(instance, is_overdue=is_overdue)
+            for reason in list_locks(instance, is_overdue=is_overdue, now=now)
         ),
         tags=show_tags(view.tags),
+        expired_time=_show_minute(instance.expires_at) or NO_EXPIRY,
+        auto_release_time=_show_minute(instance.auto_release_at),
+        instance_charge_type=(ChargeType.PREPAID if instance.is_prepaid else ChargeType.POSTPAID).value,
+        os_name=instance.os_name or "",
+        os_name_en=instance.os_name or "",
+        os_type=instance.os_type or "",
     )
 
 

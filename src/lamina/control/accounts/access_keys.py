@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from lamina.clock import Clock
@@ -13,6 +14,21 @@ from lamina.control.accounts.records import AccessKeyRecord, AccountRecord
 from lamina.control.accounts.states import AccountStanding, KeyRole
 from lamina.control.root_key import Vault
 from lamina.ids import AccessKeyId, AccountId, mint_access_key_id, mint_secret
+
+# Runs for every call. Columns instead of records, and built once: a third of the time.
+_KEY_WITH_STANDING: Final = (
+    select(
+        AccessKeyRecord.id,
+        AccessKeyRecord.sealed_secret,
+        AccessKeyRecord.account_id,
+        AccessKeyRecord.role,
+        AccessKeyRecord.is_enabled,
+        AccessKeyRecord.expires_at,
+        AccountRecord.standing,
+    )
+    .join(AccountRecord, AccountRecord.id == AccessKeyRecord.account_id)
+    .where(AccessKeyRecord.id == bindparam("access_key_id"))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,15 +104,19 @@ def find_access_key(session: Session, vault: Vault, access_key_id: AccessKeyId) 
     Raises:
         Corruption: the stored secret does not open.
     """
-    found = session.execute(
-        select(AccessKeyRecord, AccountRecord)
-        .join(AccountRecord, AccountRecord.id == AccessKeyRecord.account_id)
-        .where(AccessKeyRecord.id == access_key_id)
-    ).one_or_none()
+    found = session.execute(_KEY_WITH_STANDING, {"access_key_id": access_key_id}).one_or_none()
     if found is None:
         return None
-    record, account = found
-    return _show(record, account, vault.open(record.sealed_secret, owner=record.id))
+    key_id, sealed_secret, account_id, role, is_enabled, expires_at, standing = found
+    return AccessKey(
+        id=key_id,
+        secret=vault.open(sealed_secret, owner=key_id),
+        account_id=account_id,
+        role=role,
+        is_enabled=is_enabled,
+        expires_at=expires_at,
+        standing=standing,
+    )
 
 
 def list_access_keys(session: Session, account_id: AccountId | None = None) -> Sequence[AccessKeyRecord]:

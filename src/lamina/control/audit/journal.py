@@ -20,7 +20,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from lamina.control.audit.records import AuditEntry, CallRecord
-from lamina.database import Database
+from lamina.database import Database, Record
 from lamina.failures import Fault
 from lamina.telemetry import get_logger, log_failure
 
@@ -32,6 +32,7 @@ _CAPACITY: Final = 20_000  # about 10 MB, and some ten seconds of a busy service
 _BATCH: Final = 1000  # about 10 ms of one writer
 _PATIENCE_SECONDS: Final = 5.0  # below the 10 s after which the official clients give up
 _PAUSE_SECONDS: Final = 1.0
+_INSERT: Final = insert(Record.metadata.tables[CallRecord.__tablename__])  # twice as fast as by way of objects
 
 
 class AuditJournal:
@@ -120,7 +121,7 @@ class AuditJournal:
 
 def write_entry(session: Session, entry: AuditEntry) -> None:
     """Add the row of a call in the transaction that carries it out."""
-    session.execute(insert(CallRecord), asdict(entry))
+    session.execute(_INSERT, asdict(entry))
 
 
 def write_entries(session: Session, entries: Sequence[AuditEntry]) -> None:
@@ -133,4 +134,4 @@ def write_entries(session: Session, entries: Sequence[AuditEntry]) -> None:
     known = set(session.scalars(select(CallRecord.request_id).where(CallRecord.request_id.in_(ids))))
     rows = [asdict(entry) for entry in entries if entry.request_id not in known]
     if rows:
-        session.execute(insert(CallRecord), rows)
+        session.execute(_INSERT, rows)

@@ -2,6 +2,9 @@
 
 The service knows no accounts: which bucket is whose says the table of buckets. Every call may come again after it
 was interrupted, and then leads to the same result: tasks call it.
+
+Names of buckets and keys that break the rules of `names` are refused before anything is touched. No key is the folder
+of another one (`a` and `a/b`): a service on a file system cannot hold both, and refuses the second one.
 """
 
 from collections.abc import Sequence
@@ -10,7 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Final, Protocol
+
+MAX_LINK: Final = timedelta(days=7)
+"""The longest that a link lasts: what SigV4 allows."""
 
 
 class LinkMethod(Enum):
@@ -41,16 +47,17 @@ class BucketService(Protocol):
     """Buckets and their objects, as one region has them.
 
     Guarantees: an object is there as a whole or not at all, also after a crash; a reader that has begun gets the
-    bytes of one version; what `put` and `writing` left behind when they were interrupted is never listed, and is
-    removed when the same key is written again.
+    bytes of one version, or an error; what `put` and `writing` left behind when they were interrupted is never listed,
+    and is removed when the same key is written again.
     """
 
     def create(self, bucket: str) -> None:
         """Make a bucket; nothing happens if it is there.
 
         Raises:
+            BucketNameTakenError: the service has the bucket, and it belongs to somebody else.
+            BucketForbiddenError: the service does not let us.
             Fault: the service failed.
-            Refusal: the name is taken by somebody else, or the service does not allow it.
         """
         ...
 
@@ -69,6 +76,8 @@ class BucketService(Protocol):
 
     def list(self, bucket: str, *, prefix: str, after: str, limit: int) -> Sequence[BucketObject]:
         """At most `limit` objects whose keys begin with `prefix` and come after `after`, in the order of their keys.
+
+        The order is that of the keys' UTF-8 bytes; `after` does not have to be the key of an object.
 
         Raises:
             BucketNotFoundError: the service does not have the bucket.
@@ -89,10 +98,11 @@ class BucketService(Protocol):
     def put(self, bucket: str, key: str, path: Path) -> None:
         """Have the content of a local file in the bucket; holes of the file stay holes where the service knows them.
 
-        A service on the same file system takes the file over instead of copying it, so that `path` may be gone
-        afterwards.
+        A service on the same file system shares the file's blocks instead of copying them: never write to `path`
+        afterwards, and remove it, whether it is still there or not.
 
         Raises:
+            ObjectKeyError: the service cannot have an object of that name.
             BucketNotFoundError: the service does not have the bucket.
             BucketFullError: there is no room for it.
             BucketForbiddenError: the service does not let us.
@@ -127,10 +137,29 @@ class BucketService(Protocol):
         """
         ...
 
-    def link(self, bucket: str, key: str, method: LinkMethod, lasting: timedelta) -> str:
+    def link(
+        self,
+        bucket: str,
+        key: str,
+        method: LinkMethod,
+        lasting: timedelta,
+        *,
+        max_bytes: int | None = None,
+    ) -> str:
         """A link with which anybody may read or write one object until it expires, without further credentials.
 
+        One that begins with a slash is relative to the endpoint of the API.
+
+        Args:
+            bucket: which bucket.
+            key: which object; it does not have to be there yet.
+            method: what the link allows.
+            lasting: for how long, seven days at most (SigV4, "Authenticating requests: using query parameters").
+            max_bytes: for PUT, the longest object that is taken.
+
         Raises:
+            BucketNotFoundError: the service does not have the bucket.
+            LinkLimitUnsupportedError: the service cannot limit what is put; nothing was made.
             Fault: the service failed.
         """
         ...

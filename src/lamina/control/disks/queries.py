@@ -97,12 +97,13 @@ def list_disks(scope: Scope, wanted: DiskFilter, part: Slice) -> Page[DiskView]:
     tags = list_tags(scope.session, ResourceType.DISK, [disk.id for disk in disks])
     hosts = _find_hosts(scope.session, disks)
     is_overdue = is_in_arrears(scope.session, scope.account_id)
+    now = scope.clock.now()
     return Page(
         items=tuple(
             DiskView(
                 disk=disk,
                 tags=tags[disk.id],
-                locks=list_locks(hosts.get(disk.instance_id), is_overdue=is_overdue),
+                locks=list_locks(hosts.get(disk.instance_id), is_overdue=is_overdue, now=now),
             )
             for disk in disks
         ),

@@ -35,7 +35,8 @@ class DiskRecord(Record):
         reset_snapshot_id: while it is rolled back, to which snapshot.
         task_id: the task that made, is making, rolls back, attaches or deletes it; the latest one.
         source_disk_id: what it is a clone of; constant for life.
-        image_id: the image of the system disk; constant for life.
+        image_id: the image that it was made from, which may be gone; constant for life.
+        image_device: which of that image's disks; constant for life.
         instance_id: the instance that it belongs to: from `Attaching` on, or from its creation with the instance.
         origin_instance_id: the instance that it was made with as its system disk, while that exists.
         device: what the instance calls it, such as `/dev/xvdb`.
@@ -56,6 +57,7 @@ class DiskRecord(Record):
         Index("ix_disks_name", "account_id", "region_id", "name", "created_at", "id"),
         Index("ix_disks_policy", "policy_id", "id"),
         Index("ix_disks_state", "state"),
+        Index("ix_disks_image", "image_id", "account_id"),
     )
 
     id: Mapped[DiskId] = mapped_column(primary_key=True)
@@ -78,6 +80,7 @@ class DiskRecord(Record):
     detached_at: Mapped[datetime | None]
     source_disk_id: Mapped[DiskId | None]
     image_id: Mapped[str | None]
+    image_device: Mapped[str | None]
     instance_id: Mapped[InstanceId | None] = mapped_column(ForeignKey(InstanceRecord.id), index=True)
     origin_instance_id: Mapped[InstanceId | None] = mapped_column(index=True)
     device: Mapped[str | None]

@@ -15,7 +15,7 @@ from lamina.control.scope import Scope
 from lamina.control.snapshots.errors import SnapshotInProgressError
 from lamina.control.snapshots.queries import find_unfinished, get_snapshot, require_ready
 from lamina.ids import DiskId, SnapshotId
-from lamina.tasks.queue import find_active
+from lamina.tasks.queue import find_active, is_active
 
 _ALLOWED = (DiskState.AVAILABLE, DiskState.IN_USE)
 
@@ -32,7 +32,7 @@ def reset_disk(scope: Scope, disk_id: DiskId, snapshot_id: SnapshotId) -> DiskRe
         InstanceSecurityLockError, InstanceArrearsError: its instance is locked.
         InstanceStateError: its instance is not `Stopped`.
         DiskConnectedError: the disk is open for writing.
-        DiskResetInProgressError: it is being rolled back already.
+        DiskResetInProgressError: it is being rolled back already, or replaced by another disk.
         DiskStateError: it is neither `Available` nor `In_use`.
         SnapshotNotReadyError: the snapshot is not accomplished.
         SnapshotDataMissingError: the object store does not have the snapshot's data.
@@ -46,7 +46,7 @@ def reset_disk(scope: Scope, disk_id: DiskId, snapshot_id: SnapshotId) -> DiskRe
     if connection is not None:
         raise DiskConnectedError(disk_id, connection.id)
     if disk.state is DiskState.REINITING:
-        if find_active(scope.session, disk_id) is not None:
+        if is_active(scope.session, disk.task_id) or find_active(scope.session, disk_id) is not None:
             raise DiskResetInProgressError(disk_id)
     elif disk.state not in _ALLOWED:
         raise DiskStateError(disk_id, disk.state, _ALLOWED)

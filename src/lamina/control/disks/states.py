@@ -12,7 +12,7 @@ class DiskState(Enum):
     ATTACHING = "Attaching"
     IN_USE = "In_use"
     DETACHING = "Detaching"
-    REINITING = "ReIniting"  # its bytes are being replaced by a snapshot's
+    REINITING = "ReIniting"  # its bytes are being replaced by a snapshot's, or it by another disk
     DELETING = "Deleting"  # accepted for deletion: never listed, and not found any more
 
 
@@ -22,7 +22,9 @@ TRANSITIONS: Final[dict[DiskState, frozenset[DiskState]]] = {
     DiskState.ATTACHING: frozenset({DiskState.IN_USE, DiskState.AVAILABLE}),
     DiskState.IN_USE: frozenset({DiskState.DETACHING, DiskState.REINITING}),
     DiskState.DETACHING: frozenset({DiskState.AVAILABLE, DiskState.IN_USE, DiskState.DELETING}),
-    DiskState.REINITING: frozenset({DiskState.AVAILABLE, DiskState.IN_USE, DiskState.REINITING}),
+    DiskState.REINITING: frozenset(  # deleted: the system disk that another one took the place of
+        {DiskState.AVAILABLE, DiskState.IN_USE, DiskState.REINITING, DiskState.DELETING}
+    ),
     DiskState.DELETING: frozenset(),
 }
 

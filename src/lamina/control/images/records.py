@@ -83,8 +83,8 @@ class ImageDiskRecord(Record):
     Attributes:
         device: what an instance calls it, such as `/dev/xvda`.
         size_gib: how large a disk that is made from it is at least.
-        snapshot_id: whose bytes it has, a snapshot of the image's account and region; None for an empty disk, and
-            while it is being made.
+        snapshot_id: whose bytes it has, a snapshot of the image's account and region; None for an empty disk. Only
+            a snapshot whose creation failed goes before its image.
         bucket: which bucket it was imported from, if it was.
         object_key: and which object.
         format: of that object, as the API names it.
@@ -97,7 +97,7 @@ class ImageDiskRecord(Record):
     device: Mapped[str] = mapped_column(primary_key=True)
     role: Mapped[DiskRole] = mapped_column(one_of(DiskRole))
     size_gib: Mapped[int]
-    snapshot_id: Mapped[SnapshotId | None] = mapped_column(ForeignKey(SnapshotRecord.id))
+    snapshot_id: Mapped[SnapshotId | None] = mapped_column(ForeignKey(SnapshotRecord.id, ondelete="SET NULL"))
     bucket: Mapped[str | None]
     object_key: Mapped[str | None]
     format: Mapped[str | None]

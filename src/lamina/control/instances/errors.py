@@ -1,6 +1,7 @@
 """Refusals about instances."""
 
 from collections.abc import Collection
+from datetime import datetime
 
 from lamina.control.instances.states import InstanceState
 from lamina.failures import Refusal
@@ -61,8 +62,30 @@ class InstanceSecurityLockError(Refusal):
 class InstanceArrearsError(Refusal):
     """The account's payments are overdue, so that its instances stand still."""
 
-    def __init__(self) -> None:
-        super().__init__("the account's payments are overdue; settle them first")
+    def __init__(self, message: str = "the account's payments are overdue; settle them first") -> None:
+        super().__init__(message)
+
+
+class InstanceExpiredError(InstanceArrearsError):
+    """What was paid for the instance in advance is used up; it stands still until it is released."""
+
+    def __init__(self, instance_id: InstanceId) -> None:
+        super().__init__(
+            f"instance {instance_id} has expired; make another one, and attach its data disks there"
+        )
+        self.instance_id = instance_id
+
+
+class InstancePrepaidError(Refusal):
+    """An instance that is paid for in advance is released only when that time is over."""
+
+    def __init__(self, instance_id: InstanceId, expires_at: datetime) -> None:
+        super().__init__(
+            f"instance {instance_id} is paid for until {expires_at:%Y-%m-%dT%H:%M}Z; after that it can be released "
+            "with TerminateSubscription"
+        )
+        self.instance_id = instance_id
+        self.expires_at = expires_at
 
 
 class DeletionProtectionError(Refusal):

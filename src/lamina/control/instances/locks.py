@@ -1,5 +1,7 @@
 """Locks: why nothing may be done with an instance or its disks (ECS API, appendix on locked resources)."""
 
+from datetime import datetime
+
 from sqlalchemy.orm import Session
 
 from lamina.control.accounts.errors import AccountNotFoundError
@@ -7,6 +9,7 @@ from lamina.control.accounts.records import AccountRecord
 from lamina.control.accounts.states import AccountStanding
 from lamina.control.instances.errors import (
     InstanceArrearsError,
+    InstanceExpiredError,
     InstanceNotFoundError,
     InstanceSecurityLockError,
 )
@@ -40,9 +43,10 @@ def is_in_arrears(session: Session, account_id: AccountId) -> bool:
     return account.standing is AccountStanding.SUSPENDED
 
 
-def list_locks(instance: InstanceRecord | None, *, is_overdue: bool) -> tuple[LockReason, ...]:
+def list_locks(instance: InstanceRecord | None, *, is_overdue: bool, now: datetime) -> tuple[LockReason, ...]:
     """Why an instance, or a disk of it, is locked; `None` is a disk without an instance."""
-    reasons = [LockReason.FINANCIAL] if is_overdue else []
+    is_expired = instance is not None and instance.is_expired(now)
+    reasons = [LockReason.FINANCIAL] if is_overdue or is_expired else []
     if instance is not None and instance.is_security_locked:
         reasons.append(LockReason.SECURITY)
     return tuple(reasons)
@@ -63,8 +67,20 @@ def require_unlocked(scope: Scope, instance: InstanceRecord) -> None:
 
     Raises:
         InstanceSecurityLockError: the operator locked the instance.
-        InstanceArrearsError: the account's payments are overdue.
+        InstanceArrearsError: as `require_paid`.
     """
     require_not_security_locked(instance)
+    require_paid(scope, instance)
+
+
+def require_paid(scope: Scope, instance: InstanceRecord) -> None:
+    """Let nothing pass that costs what nobody pays for.
+
+    Raises:
+        InstanceExpiredError: what was paid for the instance in advance is used up.
+        InstanceArrearsError: the account's payments are overdue.
+    """
+    if instance.is_expired(scope.clock.now()):
+        raise InstanceExpiredError(instance.id)
     if is_in_arrears(scope.session, scope.account_id):
         raise InstanceArrearsError

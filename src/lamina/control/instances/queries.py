@@ -23,6 +23,8 @@ class InstanceFilter:
     Attributes:
         instance_ids: only these; an empty list matches nothing.
         is_security_locked: locked by the operator, or not.
+        expired_by: paid for in advance, until this instant at the latest.
+        is_prepaid: paid for in advance, or by use.
         tags: key to value; None as a value matches any.
         created_from: not before this instant.
         created_to: not after this instant.
@@ -38,6 +40,8 @@ class InstanceFilter:
     security_group_id: str | None = None
     v_switch_id: str | None = None
     is_security_locked: bool | None = None
+    expired_by: datetime | None = None
+    is_prepaid: bool | None = None
     tags: Mapping[str, str | None] = field(default_factory=dict)
     created_from: datetime | None = None
     created_to: datetime | None = None
@@ -112,6 +116,11 @@ def _match(wanted: InstanceFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [column == value for column, value in plain if value is not None]
     if wanted.instance_ids is not None:
         conditions.append(InstanceRecord.id.in_(wanted.instance_ids))
+    if wanted.expired_by is not None:
+        conditions.append(InstanceRecord.expires_at <= wanted.expired_by)
+    if wanted.is_prepaid is not None:
+        is_prepaid = InstanceRecord.expires_at.is_not(None)
+        conditions.append(is_prepaid if wanted.is_prepaid else ~is_prepaid)
     if wanted.created_from is not None:
         conditions.append(InstanceRecord.created_at >= wanted.created_from)
     if wanted.created_to is not None:

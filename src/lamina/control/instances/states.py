@@ -22,11 +22,18 @@ TRANSITIONS: Final[dict[InstanceState, frozenset[InstanceState]]] = {
         {InstanceState.RUNNING, InstanceState.STOPPED, InstanceState.RELEASING}
     ),
     InstanceState.RUNNING: frozenset({InstanceState.STOPPING, InstanceState.RELEASING}),
-    InstanceState.STOPPING: frozenset(
-        {InstanceState.STOPPED, InstanceState.RUNNING, InstanceState.RELEASING}
+    InstanceState.STOPPING: frozenset(  # a reboot goes on with starting
+        {InstanceState.STOPPED, InstanceState.STARTING, InstanceState.RUNNING, InstanceState.RELEASING}
     ),
     InstanceState.RELEASING: frozenset(),
 }
+
+
+class ChargeType(Enum):
+    """How an instance is paid for."""
+
+    PREPAID = "PrePaid"
+    POSTPAID = "PostPaid"
 
 
 class StoppedMode(Enum):
@@ -40,5 +47,5 @@ class StoppedMode(Enum):
 class LockReason(Enum):
     """Why operations on an instance and its disks are refused, as `OperationLocks` shows it."""
 
-    FINANCIAL = "financial"  # the account's payments are overdue
+    FINANCIAL = "financial"  # the account's payments are overdue, or what was paid in advance is used up
     SECURITY = "security"  # the operator locked the instance

@@ -1,5 +1,6 @@
 """The task that makes the disks of a new instance: all of them, or nothing is left of the instance."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -7,7 +8,6 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from lamina.clock import Clock
-from lamina.control.disks.copying import copy_to_disk, open_data
 from lamina.control.disks.leave import drop_disk
 from lamina.control.disks.queries import list_attached
 from lamina.control.disks.records import DiskRecord
@@ -16,20 +16,14 @@ from lamina.control.installation import Installation
 from lamina.control.instances.records import InstanceRecord
 from lamina.control.instances.states import InstanceState
 from lamina.control.provisioning.leave import drop_instance
-from lamina.ids import AccountId, DiskId, InstanceId, RegionId, SnapshotId
+from lamina.control.provisioning.sources import DiskToMake, describe_task, empty_disk, fill_disk
+from lamina.control.provisioning.start import start_made_instance
+from lamina.failures import Refusal
+from lamina.ids import AccountId, InstanceId, RegionId
 from lamina.tasks.context import StepContext
 from lamina.tasks.outcome import Outcome
 from lamina.tasks.queue import enqueue
 from lamina.tasks.task import COPY, QUICK, Step, TaskKind
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiskToMake:
-    """One disk: empty, or with the bytes of a snapshot."""
-
-    disk_id: DiskId
-    size_bytes: int
-    snapshot_id: SnapshotId | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,18 +39,19 @@ class BuildInstanceArguments:
 def start_building(
     session: Session, clock: Clock, instance: InstanceRecord, disks: Sequence[DiskRecord]
 ) -> None:
-    """Have the disks of an instance made; the instance is `Stopped` when they are."""
-    to_make = tuple(
-        DiskToMake(disk_id=disk.id, size_bytes=disk.size_bytes, snapshot_id=disk.source_snapshot_id)
-        for disk in disks
-    )
+    """Have the disks of an instance made; the instance is `Stopped` when they are, or is started then.
+
+    Raises:
+        ImageNotFoundError: the image of a disk is gone.
+    """
+    to_make = tuple(describe_task(session, disk) for disk in disks)
     arguments = BuildInstanceArguments(
         account_id=instance.account_id,
         region_id=instance.region_id,
         instance_id=instance.id,
         disks=to_make,
     )
-    has_copies = any(disk.snapshot_id is not None for disk in to_make)
+    has_copies = any(disk.source is not None for disk in to_make)
     kind = BUILD_INSTANCE_FROM_SNAPSHOTS if has_copies else BUILD_INSTANCE
     instance.task_id = enqueue(session, clock, kind, arguments, key=instance.id)
     for disk in disks:
@@ -65,8 +60,7 @@ def start_building(
 
 def _make(plant: Installation, task: BuildInstanceArguments, _context: StepContext) -> None:
     for disk in task.disks:
-        with plant.volumes.create(disk.disk_id, disk.size_bytes) as target:
-            target.flush()
+        empty_disk(plant, disk)
 
 
 def _unmake(plant: Installation, task: BuildInstanceArguments, _context: StepContext) -> None:
@@ -76,11 +70,7 @@ def _unmake(plant: Installation, task: BuildInstanceArguments, _context: StepCon
 
 def _fill(plant: Installation, task: BuildInstanceArguments, context: StepContext) -> None:
     for disk in task.disks:
-        if disk.snapshot_id is None:
-            continue
-        repository = open_data(plant, task.account_id, task.region_id, disk.snapshot_id)
-        with plant.volumes.open(disk.disk_id) as target:
-            copy_to_disk(repository, disk.snapshot_id, target, context, plant.settings.workers)
+        fill_disk(plant, task.region_id, disk, context)
 
 
 def _settle(plant: Installation, session: Session, task: BuildInstanceArguments, outcome: Outcome) -> None:
@@ -97,6 +87,11 @@ def _settle(plant: Installation, session: Session, task: BuildInstanceArguments,
         disk.move_to(DiskState.IN_USE)
         disk.attached_at = plant.clock.now()
     instance.move_to(InstanceState.STOPPED)
+    session.flush()
+    if instance.starts_when_made:
+        scope = plant.scope(session, task.account_id, task.region_id)
+        with contextlib.suppress(Refusal):  # it was locked meanwhile: it is left `Stopped`
+            start_made_instance(scope, instance)
 
 
 BUILD_INSTANCE: Final = TaskKind(

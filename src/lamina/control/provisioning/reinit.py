@@ -1,16 +1,16 @@
-"""Bring a disk back to how it was made (ReInitDisk): empty, or with the bytes of its source snapshot.
+"""Bring a disk back to how it was made (ReInitDisk): empty, or with the bytes of its source snapshot or its image.
 
 As with rolling back, the snapshot is looked at before the first byte changes, and from then on there is only the way
 forward.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy.orm import Session
 
 from lamina.clock import Clock
-from lamina.control.disks.copying import copy_to_disk, open_data
+from lamina.control.disks.copying import open_data
 from lamina.control.disks.errors import (
     DiskCategoryError,
     DiskConnectedError,
@@ -23,13 +23,15 @@ from lamina.control.disks.host import find_host, require_host_stopped
 from lamina.control.disks.queries import find_connection, get_disk
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskState
+from lamina.control.images.queries import find_usable_image
 from lamina.control.installation import Installation
+from lamina.control.provisioning.sources import DiskToMake, describe_task, empty_disk, fill_disk
 from lamina.control.provisioning.start import start_instance
 from lamina.control.scope import Scope
 from lamina.control.snapshots.errors import SnapshotInProgressError, SnapshotNotFoundError
 from lamina.control.snapshots.queries import find_unfinished, get_snapshot, require_ready
 from lamina.failures import Refusal
-from lamina.ids import AccountId, DiskId, InstanceId, RegionId, SnapshotId, TaskId
+from lamina.ids import AccountId, DiskId, InstanceId, RegionId, TaskId
 from lamina.tasks.context import StepContext
 from lamina.tasks.outcome import Outcome
 from lamina.tasks.queue import enqueue
@@ -44,17 +46,15 @@ class ReinitArguments:
     """Which disk, and what it is to hold.
 
     Attributes:
+        account_id: whose it is.
         region_id: the disk's, and its snapshot's.
-        snapshot_id: whose bytes; None empties it.
-        size_bytes: how large it is.
+        disk: it, and whose bytes it gets.
         started_instance_id: the instance that is started afterwards.
     """
 
     account_id: AccountId
     region_id: RegionId
-    disk_id: DiskId
-    snapshot_id: SnapshotId | None
-    size_bytes: int
+    disk: DiskToMake
     started_instance_id: InstanceId | None
 
 
@@ -85,6 +85,8 @@ def reinit_disk(scope: Scope, disk_id: DiskId, *, starts_instance: bool = False)
         SnapshotInProgressError: a snapshot of it is being created.
         SourceSnapshotGoneError: the snapshot that it was made from was deleted.
         SnapshotDataMissingError: the object store does not have that snapshot's data.
+        ImageNotFoundError: the image that it was made from was deleted, or is not shared with the account any more.
+        ImageStateError: the image's data is missing.
     """
     disk = get_disk(scope, disk_id)
     _check(scope, disk)
@@ -98,13 +100,15 @@ def reinit_disk(scope: Scope, disk_id: DiskId, *, starts_instance: bool = False)
 def start_reinit(
     session: Session, clock: Clock, disk: DiskRecord, *, starts_instance: bool = False
 ) -> TaskId:
-    """Have a disk in state `ReIniting` brought back to how it was made."""
+    """Have a disk in state `ReIniting` brought back to how it was made.
+
+    Raises:
+        ImageNotFoundError: its image is gone.
+    """
     arguments = ReinitArguments(
         account_id=disk.account_id,
         region_id=disk.region_id,
-        disk_id=disk.id,
-        snapshot_id=disk.source_snapshot_id,
-        size_bytes=disk.size_bytes,
+        disk=describe_task(session, disk),
         started_instance_id=disk.instance_id if starts_instance else None,
     )
     return enqueue(session, clock, REINIT_DISK, arguments, key=disk.id)
@@ -131,6 +135,8 @@ def _check(scope: Scope, disk: DiskRecord) -> None:
 
 def _check_source(scope: Scope, disk: DiskRecord) -> None:
     if disk.source_snapshot_id is None:
+        if disk.image_id is not None:
+            find_usable_image(replace(scope, region_id=disk.region_id), disk.image_id)
         return
     try:
         source = get_snapshot(scope, disk.source_snapshot_id)
@@ -140,27 +146,25 @@ def _check_source(scope: Scope, disk: DiskRecord) -> None:
 
 
 def _look(plant: Installation, task: ReinitArguments, _context: StepContext) -> None:
-    if task.snapshot_id is not None:
-        open_data(plant, task.account_id, task.region_id, task.snapshot_id)
-    with plant.volumes.open(task.disk_id):
+    source = task.disk.source
+    if source is not None:
+        open_data(plant, source.account_id, task.region_id, source.snapshot_id)
+    with plant.volumes.open(task.disk.disk_id):
         pass
 
 
 def _write(plant: Installation, task: ReinitArguments, context: StepContext) -> None:
     # nobody is connected any more, but a last write of an ended connection may still be on its way
-    plant.volumes.end_turn(task.disk_id)
+    plant.volumes.end_turn(task.disk.disk_id)
     context.save(_Touched(has_begun=True))
-    if task.snapshot_id is None:
-        with plant.volumes.create(task.disk_id, task.size_bytes) as target:
-            target.flush()
-        return
-    repository = open_data(plant, task.account_id, task.region_id, task.snapshot_id)
-    with plant.volumes.open(task.disk_id) as target:
-        copy_to_disk(repository, task.snapshot_id, target, context, plant.settings.workers)
+    if task.disk.source is None:
+        empty_disk(plant, task.disk)
+    else:
+        fill_disk(plant, task.region_id, task.disk, context)
 
 
 def _settle(plant: Installation, session: Session, task: ReinitArguments, outcome: Outcome) -> None:
-    disk = session.get(DiskRecord, task.disk_id)
+    disk = session.get(DiskRecord, task.disk.disk_id)
     if disk is None or disk.state is not DiskState.REINITING:
         return
     is_touched = outcome.checkpoints.load(_WRITE, _Touched) is not None

@@ -6,8 +6,13 @@ from lamina.control.disks.errors import DiskConnectedError, DiskStateError
 from lamina.control.disks.queries import find_connection, list_attached
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskState
-from lamina.control.instances.errors import DeletionProtectionError, InstancePendingError
+from lamina.control.instances.errors import (
+    DeletionProtectionError,
+    InstancePendingError,
+    InstancePrepaidError,
+)
 from lamina.control.instances.queries import get_instance, require_state
+from lamina.control.instances.records import InstanceRecord
 from lamina.control.instances.states import InstanceState
 from lamina.control.provisioning.release_task import start_releasing
 from lamina.control.scope import Scope
@@ -18,16 +23,25 @@ _ALLOWED: Final = (InstanceState.STOPPED,)
 _IDLE: Final = (DiskState.IN_USE,)
 
 
-def delete_instance(scope: Scope, instance_id: InstanceId, *, force: bool = False) -> None:
+def delete_instance(
+    scope: Scope, instance_id: InstanceId, *, force: bool = False, ends_subscription: bool = False
+) -> None:
     """Release an instance: it is gone for the account at once, and its disks soon.
 
     Disks with `delete_with_instance` go, with their automatic snapshots if they say so; the others become
     `Available` data disks. Manual snapshots stay; one that is still being created goes with its disk. Locks do not
     matter here.
 
+    Args:
+        scope: who asks.
+        instance_id: which one.
+        force: whatever its state.
+        ends_subscription: also one that was paid for in advance and has expired.
+
     Raises:
         InstanceNotFoundError: the account has no such instance.
         DeletionProtectionError: it is protected.
+        InstancePrepaidError: it is paid for in advance, and has not expired or was not meant to end.
         InstancePendingError: it is still being made.
         InstanceStateError: it is not `Stopped`, and there is no `force`.
         DiskStateError: something is being done with one of its disks.
@@ -36,11 +50,22 @@ def delete_instance(scope: Scope, instance_id: InstanceId, *, force: bool = Fals
     instance = get_instance(scope, instance_id)
     if instance.is_deletion_protected:
         raise DeletionProtectionError(instance_id)
-    if instance.state is InstanceState.PENDING:
-        raise InstancePendingError(instance_id)
-    if not force:
+    if instance.expires_at is not None and not (ends_subscription and instance.is_expired(scope.clock.now())):
+        raise InstancePrepaidError(instance_id, instance.expires_at)
+    if instance.state is not InstanceState.PENDING and not force:
         require_state(instance, _ALLOWED)
-    disks = list_attached(scope.session, instance_id)
+    release_instance(scope, instance)
+
+
+def release_instance(scope: Scope, instance: InstanceRecord) -> None:
+    """The same, whatever state an instance is in, how it is paid for, and whether it is protected.
+
+    Raises:
+        InstancePendingError, DiskStateError, DiskConnectedError: as `delete_instance`.
+    """
+    if instance.state is InstanceState.PENDING:
+        raise InstancePendingError(instance.id)
+    disks = list_attached(scope.session, instance.id)
     for disk in disks:
         _require_idle(scope, disk)
     for disk in disks:

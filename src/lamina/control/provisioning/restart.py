@@ -3,13 +3,14 @@
 import logging
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from lamina.clock import Clock
 from lamina.control.disks.queries import list_attached
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskState
+from lamina.control.images.errors import ImageNotFoundError
 from lamina.control.installation import Installation
 from lamina.control.instances.records import InstanceRecord
 from lamina.control.instances.states import InstanceState
@@ -17,6 +18,8 @@ from lamina.control.provisioning.build import start_building
 from lamina.control.provisioning.power import start_starting, start_stopping
 from lamina.control.provisioning.reinit import start_reinit
 from lamina.control.provisioning.release_task import start_releasing
+from lamina.control.provisioning.replace import restart_replacing
+from lamina.ids import DiskId, InstanceId
 from lamina.tasks.queue import find_active, is_active
 from lamina.telemetry import get_logger, log
 
@@ -27,6 +30,16 @@ _UNSETTLED: Final = (
     InstanceState.STOPPING,
     InstanceState.RELEASING,
 )
+_IS_BROUGHT_BACK: Final = and_(
+    DiskRecord.state == DiskState.REINITING, DiskRecord.reset_snapshot_id.is_(None)
+)
+_REPLACES: Final = and_(  # the disks of a new instance are made while that is `Pending`
+    DiskRecord.state == DiskState.CREATING,
+    DiskRecord.instance_id.in_(
+        select(InstanceRecord.id).where(InstanceRecord.state != InstanceState.PENDING)
+    ),
+)
+_IS_OURS: Final = or_(_IS_BROUGHT_BACK, _REPLACES)
 
 
 def restart_instances(plant: Installation) -> None:
@@ -36,28 +49,60 @@ def restart_instances(plant: Installation) -> None:
             select(InstanceRecord.id).where(InstanceRecord.state.in_(_UNSETTLED))
         ).all()
     for instance_id in unsettled:
-        with plant.database.transaction() as session:
-            instance = session.get(InstanceRecord, instance_id)
-            if instance is None or instance.state not in _UNSETTLED or is_active(session, instance.task_id):
-                continue
-            _start(session, plant.clock, instance)
-        log(_LOGGER, logging.WARNING, "a stranded instance was taken up", instance_id=instance_id)
+        try:
+            is_new = _restart_instance(plant, instance_id)
+        except ImageNotFoundError as refusal:
+            facts = {"instance_id": instance_id, "reason": str(refusal)}
+            log(_LOGGER, logging.CRITICAL, "a stranded instance cannot be made", **facts)
+            continue
+        if is_new:
+            log(_LOGGER, logging.WARNING, "a stranded instance was taken up", instance_id=instance_id)
 
 
 def restart_emptied_disks(plant: Installation) -> None:
-    """Go on with disks that are being emptied; those that get a snapshot's bytes are the disks' own business."""
-    condition = (DiskRecord.state == DiskState.REINITING) & DiskRecord.reset_snapshot_id.is_(None)
+    """Go on with disks that are brought back to how they were made, and with system disks that are being replaced.
+
+    Those that get the bytes of a snapshot of their own account are the disks' own business.
+    """
     with plant.database.reading() as session:
-        unsettled = session.scalars(select(DiskRecord.id).where(condition)).all()
+        unsettled = session.scalars(select(DiskRecord.id).where(_IS_OURS)).all()
     for disk_id in unsettled:
-        with plant.database.transaction() as session:
-            disk = session.scalars(
-                select(DiskRecord).where(DiskRecord.id == disk_id, condition)
-            ).one_or_none()
-            if disk is None or find_active(session, disk_id) is not None:
-                continue
-            disk.task_id = start_reinit(session, plant.clock, disk)
-        log(_LOGGER, logging.WARNING, "a stranded disk was taken up", disk_id=disk_id)
+        try:
+            is_new = _restart_disk(plant, disk_id)
+        except ImageNotFoundError as refusal:
+            facts = {"disk_id": disk_id, "reason": str(refusal)}
+            log(_LOGGER, logging.CRITICAL, "a stranded disk cannot be made", **facts)
+            continue
+        if is_new:
+            log(_LOGGER, logging.WARNING, "a stranded disk was taken up", disk_id=disk_id)
+
+
+def _restart_instance(plant: Installation, instance_id: InstanceId) -> bool:
+    with plant.database.transaction() as session:
+        instance = session.get(InstanceRecord, instance_id)
+        if instance is None or instance.state not in _UNSETTLED or is_active(session, instance.task_id):
+            return False
+        _start(session, plant.clock, instance)
+        return True
+
+
+def _restart_disk(plant: Installation, disk_id: DiskId) -> bool:
+    with plant.database.transaction() as session:
+        disk = session.scalars(select(DiskRecord).where(DiskRecord.id == disk_id, _IS_OURS)).one_or_none()
+        if disk is None or is_active(session, disk.task_id) or find_active(session, disk_id) is not None:
+            return False
+        if disk.state is DiskState.CREATING:
+            disk.task_id = restart_replacing(session, plant.clock, disk)
+            return True
+        if _has_successor(session, disk):
+            return False  # that one's turn comes
+        disk.task_id = start_reinit(session, plant.clock, disk)
+        return True
+
+
+def _has_successor(session: Session, disk: DiskRecord) -> bool:
+    others = list_attached(session, disk.instance_id) if disk.instance_id is not None else ()
+    return any(other.role is disk.role and other.state is DiskState.CREATING for other in others)
 
 
 def _start(session: Session, clock: Clock, instance: InstanceRecord) -> None:

@@ -20,6 +20,7 @@ class NewRegion:
         store: where its object store is; a path is relative to the installation's folder.
         time_zone: an IANA name.
         zones: zone id to local name.
+        buckets: where its bucket service is; None is `buckets/<region id>` in the installation's folder.
     """
 
     id: RegionId
@@ -27,6 +28,7 @@ class NewRegion:
     store: str
     time_zone: str
     zones: Mapping[ZoneId, str]
+    buckets: str | None = None
 
 
 def create_region(session: Session, clock: Clock, new: NewRegion) -> RegionRecord:
@@ -35,6 +37,7 @@ def create_region(session: Session, clock: Clock, new: NewRegion) -> RegionRecor
         id=new.id,
         local_name=new.local_name,
         store=new.store,
+        buckets=new.buckets or f"buckets/{new.id}",
         time_zone=new.time_zone,
         created_at=clock.now(),
     )

@@ -19,3 +19,15 @@ class ZoneNotFoundError(Refusal):
         super().__init__(f"region {region_id} has no zone {zone_id}; DescribeZones lists them")
         self.zone_id = zone_id
         self.region_id = region_id
+
+
+class RegionInUseError(Refusal):
+    """A region cannot be moved or taken away as `lamina.toml` wants it, since it has data or rows.
+
+    Attributes:
+        region_id: the region.
+    """
+
+    def __init__(self, region_id: RegionId, wish: str, found: str, cure: str) -> None:
+        super().__init__(f"lamina.toml {wish}, but {found}; nothing was changed: {cure}")
+        self.region_id = region_id

@@ -15,6 +15,8 @@ class RegionRecord(Record):
     Attributes:
         local_name: for people.
         store: where its object store is; a path is relative to the installation's folder.
+        buckets: where its bucket service is, as the room of buckets reads it; a path is relative likewise.
+        is_declared: it stands, or once stood, in the installation's `lamina.toml`.
         time_zone: an IANA name; policies count their hours in it.
     """
 
@@ -23,6 +25,8 @@ class RegionRecord(Record):
     id: Mapped[RegionId] = mapped_column(primary_key=True)
     local_name: Mapped[str]
     store: Mapped[str]
+    buckets: Mapped[str]
+    is_declared: Mapped[bool] = mapped_column(default=False)
     time_zone: Mapped[str]
     created_at: Mapped[datetime]
 

@@ -1,11 +1,10 @@
-"""Lists of tags: of some resources, of the resources that have certain tags, and how often each tag is used."""
+"""Lists of tags: of some resources, and of the resources that have certain tags."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true, tuple_, union
+from sqlalchemy import ColumnElement, and_, func, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from lamina.control.resources.kinds import TABLES
@@ -82,30 +81,6 @@ class TagKeyset:
     key: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TagCount:
-    """How many resources of each kind have one tag."""
-
-    key: str
-    value: str
-    counts: Mapping[ResourceType, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TagCountFilter:
-    """Which tags are counted; what is None does not matter.
-
-    Attributes:
-        resource_type: only on resources of this kind.
-        resource_id: only on this resource.
-        tags: only these keys, with these values where one is given; empty is no condition.
-    """
-
-    resource_type: ResourceType | None = None
-    resource_id: str | None = None
-    tags: Mapping[str, str | None] = field(default_factory=dict)
-
-
 def list_tagged(
     scope: Scope, wanted: TaggedFilter, *, limit: int, after: TagKeyset | None = None
 ) -> tuple[Sequence[TagRecord], TagKeyset | None]:
@@ -129,33 +104,6 @@ def list_tagged(
     if len(rows) <= limit:
         return rows, None
     return rows[:limit], TagKeyset(resource_id=rows[limit - 1].resource_id, key=rows[limit - 1].key)
-
-
-def count_tags(
-    scope: Scope, wanted: TagCountFilter, *, limit: int, offset: int
-) -> tuple[list[TagCount], int]:
-    """Tags with how often they are used, sorted by key and value, and how many tags there are altogether.
-
-    A resource that was deleted counts until it is removed.
-    """
-    conditions = _match(wanted)
-    kinds = [wanted.resource_type] if wanted.resource_type else list(TABLES)
-    used = union(
-        *(
-            select(TagRecord.key, TagRecord.value).distinct().where(*_belongs(scope, kind), *conditions)
-            for kind in kinds
-        )
-    ).subquery()
-    pairs = select(used.c.key, used.c.value)
-    total = scope.session.scalar(select(func.count()).select_from(pairs.subquery())) or 0
-    page = scope.session.execute(pairs.order_by(used.c.key, used.c.value).limit(limit).offset(offset)).all()
-    shown = [(key, value) for key, value in page]
-    conditions.append(tuple_(TagRecord.key, TagRecord.value).in_(shown))
-    counts: dict[tuple[str, str], dict[ResourceType, int]] = defaultdict(dict)
-    for kind in kinds:
-        for key, value, count in scope.session.execute(_count_uses(scope, kind, conditions)):
-            counts[key, value][kind] = count
-    return [TagCount(key=key, value=value, counts=counts[key, value]) for key, value in shown], total
 
 
 def _find_tagged(scope: Scope, wanted: TaggedFilter, limit: int, after: TagKeyset | None) -> Sequence[str]:
@@ -217,37 +165,9 @@ def _choose_driver(scope: Scope, wanted: TaggedFilter) -> TagCondition:
     return conditions[0] if len(conditions) == 1 else min(conditions, key=count)
 
 
-def _count_uses(
-    scope: Scope, kind: ResourceType, conditions: Sequence[ColumnElement[bool]]
-) -> Select[str, str, int]:
-    return (
-        select(TagRecord.key, TagRecord.value, func.count())
-        .where(*_belongs(scope, kind), *conditions)
-        .group_by(TagRecord.key, TagRecord.value)
-    )
-
-
 def _belongs(scope: Scope, kind: ResourceType) -> tuple[ColumnElement[bool], ...]:
     return (
         TagRecord.account_id == scope.account_id,
         TagRecord.region_id == scope.region_id,
         TagRecord.resource_type == kind,
     )
-
-
-def _match(wanted: TagCountFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if wanted.resource_id is not None:
-        conditions.append(TagRecord.resource_id == wanted.resource_id)
-    if wanted.tags:
-        conditions.append(
-            or_(
-                *(
-                    TagRecord.key == key
-                    if value is None
-                    else and_(TagRecord.key == key, TagRecord.value == value)
-                    for key, value in wanted.tags.items()
-                )
-            )
-        )
-    return conditions

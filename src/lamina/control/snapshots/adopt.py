@@ -60,5 +60,5 @@ def adopt_snapshot(scope: Scope, manifest: Manifest) -> DiskFacts | None:
     scope.session.add(snapshot)
     scope.session.flush()
     put_tags(scope, ResourceType.SNAPSHOT, snapshot.id, facts.tags, region_id=snapshot.region_id)
-    sum_up_chain(scope.session, snapshot)
+    sum_up_chain(scope.session, snapshot, scope.clock.now())
     return disk

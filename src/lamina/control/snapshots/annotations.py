@@ -67,8 +67,20 @@ def annotate(snapshot: SnapshotRecord, disk: DiskRecord, tags: Mapping[str, str]
 def annotate_copy(
     copy: SnapshotRecord, original: Mapping[str, str], tags: Mapping[str, str]
 ) -> dict[str, str]:
-    """The annotations of the manifest of a copy, from those of the original: the disk may be gone."""
-    return {**original, **_annotate(copy, tags)}
+    """The annotations of the manifest of a copy, from those of the original: the disk may be gone.
+
+    A copy that belongs to no disk's chain has an id of its own in place of the disk's.
+
+    Raises:
+        Corruption: the original's annotations make no sense.
+    """
+    known = read_annotations(original)
+    if known is None:
+        return {**original, **_annotate(copy, tags)}
+    disk = msgspec.structs.replace(known[1], id=copy.disk_id, name=copy.disk_name)
+    if copy.disk_id != known[1].id:
+        disk = msgspec.structs.replace(disk, description=None)  # it may be another account's
+    return {**original, **_annotate(copy, tags), _DISK: msgspec.json.encode(disk).decode()}
 
 
 def _annotate(snapshot: SnapshotRecord, tags: Mapping[str, str]) -> dict[str, str]:

@@ -143,7 +143,7 @@ def _settle(plant: Installation, session: Session, task: ArchiveArguments, outco
     is_archived = outcome.failure is None
     snapshot.move_to_category(SnapshotCategory.ARCHIVE if is_archived else SnapshotCategory.STANDARD)
     snapshot.modified_at = plant.clock.now()
-    sum_up_chain(session, snapshot)
+    sum_up_chain(session, snapshot, plant.clock.now())
 
 
 ARCHIVE_SNAPSHOT: Final = TaskKind(

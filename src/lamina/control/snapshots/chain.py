@@ -6,6 +6,8 @@ from typing import NamedTuple
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
+from lamina.control.metering.log import Holding, Subject, note_size
+from lamina.control.metering.records import StorageClass
 from lamina.control.snapshots.records import ChainRecord, SnapshotRecord
 from lamina.control.snapshots.states import SnapshotCategory, SnapshotState
 from lamina.ids import DiskId, RegionId
@@ -29,13 +31,14 @@ def find_disk_of_chain(link_id: str) -> DiskId | None:
     return None if body in {link_id, ""} else DiskId("d-" + body)
 
 
-def sum_up_chain(session: Session, snapshot: SnapshotRecord) -> None:
+def sum_up_chain(session: Session, snapshot: SnapshotRecord, now: datetime) -> None:
     """Bring the row of a snapshot's chain up to date. Call it whenever a snapshot came, went, ended or was archived.
 
     It costs one look at the rows of the chain, which the quotas keep short. The exact sizes are counted later; a chain
-    without snapshots loses its row then.
+    without snapshots loses its row then. What the snapshot is billed for changes here, too.
     """
     session.flush()
+    meter_snapshot(session, snapshot, now)
     chain = session.get(ChainRecord, (snapshot.disk_id, snapshot.region_id), with_for_update=True)
     found = _sum(session, snapshot.disk_id, snapshot.region_id)
     if chain is None:
@@ -54,6 +57,24 @@ def sum_up_chain(session: Session, snapshot: SnapshotRecord) -> None:
     chain.revision += 1
     chain.is_counted = False
     session.flush()
+
+
+def meter_snapshot(session: Session, snapshot: SnapshotRecord, now: datetime) -> None:
+    """Tell the meter what a snapshot comes to: nothing until it is accomplished, and nothing without its data."""
+    subject = Subject(
+        snapshot_id=snapshot.id,
+        disk_id=snapshot.disk_id,
+        account_id=snapshot.account_id,
+        region_id=snapshot.region_id,
+    )
+    holding = None
+    if snapshot.state is SnapshotState.ACCOMPLISHED and not snapshot.is_data_missing:
+        is_archived = snapshot.category is SnapshotCategory.ARCHIVE
+        holding = Holding(
+            storage_class=StorageClass.ARCHIVE if is_archived else StorageClass.STANDARD,
+            size_bytes=snapshot.incremental_bytes or 0,
+        )
+    note_size(session, subject, holding, now)
 
 
 def sum_up_sizes(session: Session, chain: ChainRecord) -> None:

@@ -73,7 +73,7 @@ def _mark(plant: Installation, repository: Repository | None, snapshot_id: Snaps
         if snapshot.is_data_missing == is_missing:
             return
         snapshot.is_data_missing = is_missing
-        sum_up_chain(session, snapshot)
+        sum_up_chain(session, snapshot, plant.clock.now())
     level = logging.CRITICAL if is_missing else logging.INFO
     event = "the data of a snapshot is missing" if is_missing else "the data of a snapshot is there again"
     log(_LOGGER, level, event, snapshot_id=snapshot_id)

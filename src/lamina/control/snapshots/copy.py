@@ -9,7 +9,8 @@ from sqlalchemy import func, select
 from lamina.control.regions.records import RegionRecord
 from lamina.control.scope import Scope
 from lamina.control.snapshots.chain import sum_up_chain
-from lamina.control.snapshots.copying import COPY_SNAPSHOT, CopyArguments
+from lamina.control.snapshots.copy_data import SnapshotCopy
+from lamina.control.snapshots.copying import COPY_SNAPSHOT
 from lamina.control.snapshots.errors import (
     ArchivedCopyError,
     CopyNotOfferedError,
@@ -81,14 +82,18 @@ def copy_snapshot(scope: Scope, new: NewCopy) -> SnapshotRecord:
     if new.kind is SnapshotKind.USER and _count_copies(scope, source, new.region_id) >= maximum:
         raise SnapshotQuotaError(source.disk_id, maximum)
     copy = _add(scope, source, new)
-    arguments = CopyArguments(
+    arguments = SnapshotCopy(
         account_id=scope.account_id,
+        source_account_id=source.account_id,
         source_region_id=source.region_id,
         source_id=source.id,
         region_id=copy.region_id,
         snapshot_id=copy.id,
     )
-    copy.task_id = enqueue(scope.session, scope.clock, COPY_SNAPSHOT, arguments, key=copy.id)
+    is_automatic = new.kind is SnapshotKind.AUTO
+    copy.task_id = enqueue(
+        scope.session, scope.clock, COPY_SNAPSHOT, arguments, key=copy.id, is_background=is_automatic
+    )
     return copy
 
 
@@ -118,7 +123,7 @@ def _add(scope: Scope, source: SnapshotRecord, new: NewCopy) -> SnapshotRecord:
     scope.session.add(copy)
     scope.session.flush()
     put_tags(scope, ResourceType.SNAPSHOT, copy.id, new.tags, region_id=copy.region_id)
-    sum_up_chain(scope.session, copy)
+    sum_up_chain(scope.session, copy, scope.clock.now())
     return copy
 
 

@@ -76,7 +76,10 @@ def create_snapshot(scope: Scope, new: NewSnapshot) -> SnapshotRecord:
     arguments = CaptureArguments(
         account_id=scope.account_id, region_id=disk.region_id, disk_id=disk.id, snapshot_id=snapshot.id
     )
-    snapshot.task_id = enqueue(scope.session, scope.clock, CAPTURE_SNAPSHOT, arguments, key=disk.id)
+    is_automatic = new.kind is SnapshotKind.AUTO
+    snapshot.task_id = enqueue(
+        scope.session, scope.clock, CAPTURE_SNAPSHOT, arguments, key=disk.id, is_background=is_automatic
+    )
     return snapshot
 
 
@@ -133,7 +136,7 @@ def add_snapshot(
     scope.session.add(snapshot)
     scope.session.flush()
     put_tags(scope, ResourceType.SNAPSHOT, snapshot.id, new.tags, region_id=snapshot.region_id)
-    sum_up_chain(scope.session, snapshot)
+    sum_up_chain(scope.session, snapshot, scope.clock.now())
     return snapshot
 
 

@@ -58,11 +58,23 @@ def delete_snapshot(scope: Scope, snapshot_id: SnapshotId, *, force: bool = Fals
     if snapshot.category is SnapshotCategory.ARCHIVING:
         raise SnapshotArchivingError(snapshot_id)
     if snapshot.state is SnapshotState.PROGRESSING:
-        _cancel(scope, snapshot)
-    else:
-        snapshot.move_to(SnapshotState.DELETING)
+        cancel_capture(scope, snapshot)
+        return
+    snapshot.move_to(SnapshotState.DELETING)
+    start_removal(scope.session, scope.clock, snapshot)
+    sum_up_chain(scope.session, snapshot, scope.clock.now())
+
+
+def cancel_capture(scope: Scope, snapshot: SnapshotRecord) -> None:
+    """Stop the creation of a snapshot, whatever holds it; with several that are taken together, that of all of them.
+
+    When the task has undone itself it drops the row, and if the wish came too late it starts the removal.
+    """
+    snapshot.move_to(SnapshotState.DELETING)
+    is_active = snapshot.task_id is not None and request_cancel(scope.session, snapshot.task_id)
+    if not is_active:
         start_removal(scope.session, scope.clock, snapshot)
-    sum_up_chain(scope.session, snapshot)
+    sum_up_chain(scope.session, snapshot, scope.clock.now())
 
 
 def _list_copies(scope: Scope, snapshot_id: SnapshotId) -> Sequence[SnapshotId]:
@@ -91,11 +103,3 @@ def _list_readers(scope: Scope, snapshot_id: SnapshotId) -> list[str]:
         DiskRecord.reset_snapshot_id == snapshot_id,
     )
     return sorted({*scope.session.scalars(creating), *scope.session.scalars(resetting)})
-
-
-def _cancel(scope: Scope, snapshot: SnapshotRecord) -> None:
-    """Stop the capture; when it has undone itself it drops the row, and if it came too late it starts the removal."""
-    snapshot.move_to(SnapshotState.DELETING)
-    is_active = snapshot.task_id is not None and request_cancel(scope.session, snapshot.task_id)
-    if not is_active:
-        start_removal(scope.session, scope.clock, snapshot)

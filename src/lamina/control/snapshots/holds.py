@@ -2,13 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import ColumnElement, delete, or_, select
+from sqlalchemy import ColumnElement, bindparam, delete, or_, select
 from sqlalchemy.orm import Session
 
 from lamina.control.snapshots.records import HoldRecord, LockRecord, SnapshotRecord
 from lamina.control.snapshots.states import HolderKind, SnapshotUsage
 from lamina.ids import SnapshotId
+
+# part of every list of snapshots; see `tags.queries`
+_HOLDS_ON: Final = select(HoldRecord.snapshot_id, HoldRecord.holder_kind).where(
+    HoldRecord.snapshot_id.in_(bindparam("snapshot_ids", expanding=True))
+)
 
 
 def place_hold(session: Session, snapshot_id: SnapshotId, kind: HolderKind, holder_id: str) -> None:
@@ -55,11 +61,9 @@ def is_kept(now: datetime) -> ColumnElement[bool]:
 def list_usages(session: Session, snapshot_ids: Sequence[SnapshotId]) -> Mapping[SnapshotId, SnapshotUsage]:
     """The usage of several snapshots."""
     held: dict[SnapshotId, set[HolderKind]] = {snapshot_id: set() for snapshot_id in snapshot_ids}
-    query = select(HoldRecord.snapshot_id, HoldRecord.holder_kind).where(
-        HoldRecord.snapshot_id.in_(snapshot_ids)
-    )
-    for snapshot_id, kind in session.execute(query):
-        held[snapshot_id].add(kind)
+    if snapshot_ids:
+        for snapshot_id, kind in session.execute(_HOLDS_ON, {"snapshot_ids": snapshot_ids}):
+            held[snapshot_id].add(kind)
     return {snapshot_id: _USAGES[frozenset(kinds)] for snapshot_id, kinds in held.items()}
 
 

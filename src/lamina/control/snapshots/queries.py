@@ -125,7 +125,7 @@ def find_unfinished(scope: Scope, disk_id: DiskId) -> SnapshotRecord | None:
                 SnapshotRecord.state == SnapshotState.PROGRESSING,
                 and_(
                     SnapshotRecord.state == SnapshotState.DELETING,
-                    TaskRecord.key.in_((disk_id, SnapshotRecord.group_id)),
+                    TaskRecord.key != SnapshotRecord.id,  # otherwise its data is being removed
                     TaskRecord.state.in_(ACTIVE),
                 ),
             ),

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from lamina.control.disks.records import DiskRecord
 from lamina.control.scope import Scope
-from lamina.control.snapshots.delete import delete_snapshot
+from lamina.control.snapshots.delete import cancel_capture, delete_snapshot
 from lamina.control.snapshots.queries import find_unfinished
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.states import SnapshotKind, SnapshotState
@@ -36,7 +36,10 @@ def release_automatic_snapshots(scope: Scope, disk: DiskRecord) -> None:
 
 
 def cancel_unfinished_snapshot(scope: Scope, disk: DiskRecord) -> None:
-    """A snapshot that is being created when its disk is released goes with the disk, whoever asked for it."""
+    """A snapshot that is being created when its disk is released goes with the disk, whoever asked for it.
+
+    Nothing can use it yet, beside the image that it is created for, which cannot be finished either.
+    """
     unfinished = find_unfinished(scope, disk.id)
     if unfinished is not None and unfinished.state is SnapshotState.PROGRESSING:
-        delete_snapshot(scope, unfinished.id, force=True)
+        cancel_capture(scope, unfinished)

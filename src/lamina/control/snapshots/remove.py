@@ -82,4 +82,5 @@ REMOVE_SNAPSHOT: Final = TaskKind(
     lane=QUICK,
     steps=(Step(name="remove", run=_remove),),
     settle=_settle,
+    is_background=True,  # to its owner the snapshot is gone already; a burst of them expires at once
 )

@@ -59,7 +59,7 @@ def _restart(plant: Installation, seen: SnapshotRecord, manifest: Manifest | Non
             snapshot.modified_at = plant.clock.now()
             snapshot.move_to(SnapshotState.FAILED)
             drop_lock(session, snapshot.id)
-        sum_up_chain(session, snapshot)
+        sum_up_chain(session, snapshot, plant.clock.now())
 
 
 def _find_manifest(plant: Installation, snapshot: SnapshotRecord) -> Manifest | None:

@@ -68,7 +68,7 @@ def settle_success(session: Session, clock: Clock, snapshot: SnapshotRecord, cop
     else:
         snapshot.move_to(SnapshotState.ACCOMPLISHED)
         start_lock(session, snapshot.id, clock.now())
-    sum_up_chain(session, snapshot)
+    sum_up_chain(session, snapshot, clock.now())
 
 
 def settle_failure(session: Session, clock: Clock, snapshot: SnapshotRecord, failure: Failure) -> None:
@@ -80,4 +80,4 @@ def settle_failure(session: Session, clock: Clock, snapshot: SnapshotRecord, fai
     snapshot.failure = failure.message
     snapshot.modified_at = clock.now()
     drop_lock(session, snapshot.id)
-    sum_up_chain(session, snapshot)
+    sum_up_chain(session, snapshot, clock.now())

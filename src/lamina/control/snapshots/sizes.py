@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Final
 
-from sqlalchemy import select, update
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from lamina.control.installation import Installation
-from lamina.control.snapshots.chain import sum_up_sizes
+from lamina.control.snapshots.chain import meter_snapshot, sum_up_sizes
 from lamina.control.snapshots.records import ChainRecord, SnapshotRecord
 from lamina.control.snapshots.states import SnapshotState
 from lamina.engine.maintenance.sizes import SizeIndex, SnapshotSizes
@@ -19,6 +20,7 @@ from lamina.ids import AccountId, RegionId, SnapshotId
 from lamina.telemetry import get_logger, log, log_failure
 
 _LOGGER: Final = get_logger(__name__)
+_BATCH: Final = 1000  # ids in one statement
 
 
 def count_sizes(plant: Installation) -> None:
@@ -100,12 +102,7 @@ def _count_chain(plant: Installation, index: SizeIndex, chain: ChainRecord) -> N
 
 def _write(plant: Installation, seen: ChainRecord, sizes: Mapping[SnapshotId, SnapshotSizes]) -> None:
     with plant.database.transaction() as session:
-        for snapshot_id, size in sizes.items():
-            session.execute(
-                update(SnapshotRecord)
-                .where(SnapshotRecord.id == snapshot_id)
-                .values(incremental_bytes=size.incremental_bytes, exclusive_bytes=size.exclusive_bytes)
-            )
+        _write_sizes(plant, session, sizes)
         chain = session.get(ChainRecord, (seen.disk_id, seen.region_id), with_for_update=True)
         if chain is None or chain.revision != seen.revision:
             return  # it changed since, and is counted again
@@ -113,3 +110,17 @@ def _write(plant: Installation, seen: ChainRecord, sizes: Mapping[SnapshotId, Sn
         sum_up_sizes(session, chain)
         if chain.snapshot_count == 0:
             session.delete(chain)
+
+
+def _write_sizes(plant: Installation, session: Session, sizes: Mapping[SnapshotId, SnapshotSizes]) -> None:
+    """Write sizes into the rows, also of other chains that have blocks in common; the meter hears of what changed."""
+    ids = list(sizes)
+    for start in range(0, len(ids), _BATCH):
+        part = select(SnapshotRecord).where(SnapshotRecord.id.in_(ids[start : start + _BATCH]))
+        for snapshot in session.scalars(part):
+            size = sizes[snapshot.id]
+            is_other = snapshot.incremental_bytes != size.incremental_bytes
+            snapshot.incremental_bytes = size.incremental_bytes
+            snapshot.exclusive_bytes = size.exclusive_bytes
+            if is_other:
+                meter_snapshot(session, snapshot, plant.clock.now())

@@ -35,6 +35,8 @@ def put_tags(
         TagValueError: a value breaks the rules.
         TagQuotaError: the resource would have too many tags.
     """
+    if not tags:
+        return
     check_tags(tags)
     present = list_tags(scope.session, resource_type, [resource_id])[resource_id]
     if len(present.keys() | tags.keys()) > scope.limits.tags_per_resource:

@@ -9,13 +9,22 @@ instead would visit a million rows, and sorting half a million for a page of ten
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from lamina.control.scope import Scope
 from lamina.control.tags.records import ResourceType, TagRecord
 
 _FEW: Final = 2000  # counting so many index entries takes a third of a millisecond
+# Part of nearly every answer, and building such a query takes several times as long as running it.
+_TAGS_OF: Final = (
+    select(TagRecord.resource_id, TagRecord.key, TagRecord.value)
+    .where(
+        TagRecord.resource_type == bindparam("resource_type"),
+        TagRecord.resource_id.in_(bindparam("resource_ids", expanding=True)),
+    )
+    .order_by(TagRecord.key)
+)
 
 
 def list_tags(
@@ -23,13 +32,10 @@ def list_tags(
 ) -> dict[str, dict[str, str]]:
     """The tags of several resources of the caller: resource id to key to value; untagged ones are empty."""
     found: dict[str, dict[str, str]] = {resource_id: {} for resource_id in resource_ids}
-    rows = session.scalars(
-        select(TagRecord)
-        .where(TagRecord.resource_type == resource_type, TagRecord.resource_id.in_(resource_ids))
-        .order_by(TagRecord.key)
-    )
-    for row in rows:
-        found[row.resource_id][row.key] = row.value
+    if resource_ids:
+        wanted = {"resource_type": resource_type, "resource_ids": resource_ids}
+        for resource_id, key, value in session.execute(_TAGS_OF, wanted):
+            found[resource_id][key] = value
     return found
 
 

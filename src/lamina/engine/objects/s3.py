@@ -93,7 +93,7 @@ class S3Store:
     def __init__(self, address: S3Address) -> None:
         """Prepare to talk to the service; nothing is sent yet."""
         self._address = address
-        self._client = _make_client(address)
+        self._client = make_client(address)
 
     def put(self, key: str, data: Buffer) -> None:
         """Create or replace `key` in one request."""
@@ -216,7 +216,8 @@ class S3Store:
             raise explain(what, error) from without_body(error)
 
 
-def _make_client(address: S3Address) -> Client:
+def make_client(address: S3Address) -> Client:
+    """obstore's client of a bucket, set so that nothing but the address decides where requests go and who signs."""
     def credentials() -> "S3Credential":
         return {
             "access_key_id": address.access_key_id,

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from lamina.migrations import first_floor, image_floor, policy_floor
+from lamina.migrations import billing_floor, bucket_floor, first_floor, image_floor, key_floor, policy_floor
 
 revision = "0001"
 down_revision = None
@@ -17,6 +17,7 @@ def upgrade() -> None:
     first_floor.create_access_keys()
     _create_regions()
     _create_zones()
+    key_floor.create_keys()
     _create_instances()
     _create_disks()
     _create_connections()
@@ -29,6 +30,9 @@ def upgrade() -> None:
     policy_floor.create_policies()
     policy_floor.create_policy_runs()
     image_floor.create_images()
+    bucket_floor.create_buckets()
+    billing_floor.create_meter()
+    billing_floor.create_bills()
     first_floor.create_tags()
     _create_client_tokens()
     _create_tasks()
@@ -42,6 +46,8 @@ def _create_regions() -> None:
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("local_name", sa.Text(), nullable=False),
         sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("buckets", sa.Text(), nullable=False),
+        sa.Column("is_declared", sa.Boolean(), nullable=False),
         sa.Column("time_zone", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_regions"),
@@ -72,6 +78,8 @@ def _create_instances() -> None:
         sa.Column("host_name", sa.Text(), nullable=False),
         sa.Column("image_id", sa.Text(), nullable=True),
         sa.Column("image_family", sa.Text(), nullable=True),
+        sa.Column("os_name", sa.Text(), nullable=True),
+        sa.Column("os_type", sa.Text(), nullable=True),
         sa.Column("instance_type", sa.Text(), nullable=False),
         sa.Column("key_pair_name", sa.Text(), nullable=True),
         sa.Column("security_group_id", sa.Text(), nullable=True),
@@ -80,9 +88,12 @@ def _create_instances() -> None:
         sa.Column("is_deletion_protected", sa.Boolean(), nullable=False),
         sa.Column("is_security_locked", sa.Boolean(), nullable=False),
         sa.Column("stopped_mode", sa.String(32), nullable=False),
+        sa.Column("starts_when_made", sa.Boolean(), nullable=False),
         sa.Column("task_id", sa.Text(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=True),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
+        sa.Column("auto_release_at", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("length(description) <= 256", name="ck_instances_description_length"),
         sa.CheckConstraint(
             "state IN ('Pending', 'Stopped', 'Starting', 'Running', 'Stopping', 'Releasing')",
@@ -105,6 +116,8 @@ def _create_instances() -> None:
         unique=False,
     )
     op.create_index("ix_instances_state", "instances", ["state"], unique=False)
+    op.create_index("ix_instances_expires", "instances", ["expires_at"], unique=False)
+    op.create_index("ix_instances_auto_release", "instances", ["auto_release_at"], unique=False)
 
 
 def _create_disks() -> None:
@@ -130,6 +143,7 @@ def _create_disks() -> None:
         sa.Column("detached_at", sa.BigInteger(), nullable=True),
         sa.Column("source_disk_id", sa.Text(), nullable=True),
         sa.Column("image_id", sa.Text(), nullable=True),
+        sa.Column("image_device", sa.Text(), nullable=True),
         sa.Column("instance_id", sa.Text(), nullable=True),
         sa.Column("origin_instance_id", sa.Text(), nullable=True),
         sa.Column("device", sa.Text(), nullable=True),
@@ -175,6 +189,7 @@ def _index_disks() -> None:
     op.create_index("ix_disks_instance_id", "disks", ["instance_id"], unique=False)
     op.create_index("ix_disks_origin_instance_id", "disks", ["origin_instance_id"], unique=False)
     op.create_index("ix_disks_state", "disks", ["state"], unique=False)
+    op.create_index("ix_disks_image", "disks", ["image_id", "account_id"], unique=False)
     op.create_index("ix_disks_source_snapshot_id", "disks", ["source_snapshot_id"], unique=False)
 
 
@@ -408,6 +423,7 @@ def _create_tasks() -> None:
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("lane", sa.Text(), nullable=False),
+        sa.Column("is_background", sa.Boolean(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("arguments", sa.Text(), nullable=False),
         sa.Column("state", sa.String(32), nullable=False),
@@ -431,7 +447,12 @@ def _create_tasks() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name="pk_tasks"),
     )
-    op.create_index("ix_tasks_claim", "tasks", ["state", "lane", "created_at"], unique=False)
+    op.create_index(
+        "ix_tasks_claim",
+        "tasks",
+        ["state", "lane", "is_background", "created_at", "id", "run_at"],
+        unique=False,
+    )
     op.create_index("ix_tasks_finished_at", "tasks", ["finished_at"], unique=False)
     op.create_index("ix_tasks_key", "tasks", ["key"], unique=False)
     op.create_index(

@@ -85,7 +85,7 @@ def test_nothing_goes_for_a_snapshot_that_cannot_be_started(site, policies, disk
     site.start_snapshot(disk_id)
     policies.advance(hours=1)
     policies.look()
-    while site.runner.run_next("quick"):
+    while site.runner.run_next("bulk"):
         pass
     assert ids(policies, disk_id) == before
     assert policies.runs(disk_id)[-1][1] == "skipped"

@@ -110,7 +110,7 @@ def test_e08a_a_point_during_a_running_snapshot_is_skipped_and_recorded(site, po
     manual = site.start_snapshot(disk_id)
     policies.advance(hours=1)
     policies.look()
-    while site.runner.run_next("quick"):
+    while site.runner.run_next("bulk"):
         pass
     assert policies.runs(disk_id) == [(at(13), "skipped")]
     [reason] = policies.reasons(disk_id)
@@ -125,7 +125,7 @@ def test_b07_no_manual_snapshot_while_an_automatic_one_is_created(site, policies
     policies.make(disk_id)
     policies.advance(hours=1)
     policies.look()
-    while site.runner.run_next("quick"):
+    while site.runner.run_next("bulk"):
         pass
     [automatic] = policies.automatic(disk_id)
     assert automatic.state is SnapshotState.PROGRESSING

@@ -17,6 +17,7 @@ from lamina.control.disks.errors import (
     NotAttachedError,
     SourceSnapshotGoneError,
 )
+from lamina.control.images.errors import ImageNotFoundError, ImageStateError
 from lamina.control.instances.errors import (
     InstanceArrearsError,
     InstanceSecurityLockError,
@@ -65,6 +66,7 @@ class ReInitDiskAnswer:
         DiskConnectedError,
         DiskStateError,
         SourceSnapshotGoneError,
+        ImageNotFoundError,
         TaskBusyError,
     ),
     errors={
@@ -73,15 +75,14 @@ class ReInitDiskAnswer:
         SnapshotInProgressError: Code(403, "DiskCreatingSnapshot"),
         SnapshotNotReadyError: _GONE,
         SnapshotDataMissingError: _GONE,
+        ImageStateError: Code(404, "InvalidDiskId.OperationNotSupported"),
     },
     resource="disk_id",
     not_offered={
-        "the system disk of an instance is empty when it is made, since there are no images yet": (
-            "InvalidDiskId.OperationNotSupported",
-            "InvalidImageId.NotFound",
-            "LoginAsNonRoot.ImageNotSupport",
+        "an image that was deleted, or is not shared any more, gives InvalidImageId.NotFound": (
             "SharedImageDeleted",
         ),
+        "guests get no login from Lamina": ("LoginAsNonRoot.ImageNotSupport",),
         "every type of instance can do it, and hibernation is not there": (
             "DependencyViolation.IoOptimize",
             "DependencyViolation.WindowsInstance",

@@ -9,6 +9,7 @@ from lamina.control.instances.errors import (
     DeletionProtectionError,
     InstanceNotFoundError,
     InstancePendingError,
+    InstancePrepaidError,
     InstanceStateError,
 )
 from lamina.control.provisioning.release import delete_instance as delete
@@ -18,7 +19,7 @@ from lamina.ids import InstanceId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteInstanceRequest:
-    """Parameters; `ForceStop` and `TerminateSubscription` change nothing, since instances are paid by use."""
+    """Parameters; `TerminateSubscription` is for an expired instance, `ForceStop` changes nothing."""
 
     instance_id: InstanceId
     force: bool = False
@@ -37,6 +38,7 @@ class DeleteInstanceAnswer:
     raises=(
         InstanceNotFoundError,
         DeletionProtectionError,
+        InstancePrepaidError,
         InstancePendingError,
         InstanceStateError,
         DiskStateError,
@@ -49,7 +51,6 @@ class DeleteInstanceAnswer:
             "DependencyViolation.SLBConfiguring",
             "InvalidOperation.EniLinked",
         ),
-        "instances are paid by use": ("ChargeTypeViolation",),
         "a locked instance can be released, as the appendix on locked resources says": (
             "InstanceLockedForSecurity",
         ),
@@ -61,5 +62,10 @@ class DeleteInstanceAnswer:
 )
 def delete_instance(_call: Call, scope: Scope, request: DeleteInstanceRequest) -> DeleteInstanceAnswer:
     """Release an instance; its disks go or stay as each of them says."""
-    delete(scope, request.instance_id, force=request.force)
+    delete(
+        scope,
+        request.instance_id,
+        force=request.force,
+        ends_subscription=request.terminate_subscription,
+    )
     return DeleteInstanceAnswer()

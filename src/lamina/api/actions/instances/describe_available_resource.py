@@ -112,8 +112,7 @@ def describe_available_resource(
 
 def _is_offered(request: DescribeAvailableResourceRequest) -> bool:
     return (
-        request.instance_charge_type == "PostPaid"
-        and request.spot_strategy in (None, "NoSpot")
+        request.spot_strategy in (None, "NoSpot")
         and request.io_optimized in (None, "optimized")
         and request.network_category in (None, "vpc")
         and request.resource_type in (None, "instance", "disk")

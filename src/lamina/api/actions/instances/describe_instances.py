@@ -1,6 +1,6 @@
 """DescribeInstances."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lamina.api.call import Call
@@ -13,7 +13,7 @@ from lamina.api.shapes.tags import MAX_TAGS, TagFilter
 from lamina.api.spec import Kind, action
 from lamina.control.instances.locks import is_in_arrears
 from lamina.control.instances.queries import InstanceFilter, InstanceView, list_instances
-from lamina.control.instances.states import InstanceState, LockReason
+from lamina.control.instances.states import ChargeType, InstanceState, LockReason
 from lamina.control.paging import Page
 from lamina.control.regions.errors import RegionNotFoundError
 from lamina.control.scope import Scope
@@ -22,7 +22,6 @@ from lamina.ids import InstanceId, RegionId, ZoneId
 _STATES: Final = tuple(state.value for state in InstanceState if state is not InstanceState.RELEASING)
 # What every instance has; a filter for anything else matches nothing.
 _SAME_FOR_ALL: Final = {
-    "instance_charge_type": "PostPaid",
     "instance_network_type": "vpc",
     "internet_charge_type": None,
     "io_optimized": True,
@@ -114,12 +113,15 @@ def describe_instances(
     wanted = pager.read(request)
     filters = _read_filter(request)
     is_overdue = is_in_arrears(scope.session, scope.account_id)
+    now = scope.clock.now()
+    if request.lock_reason == LockReason.FINANCIAL.value and not is_overdue:
+        filters = replace(filters, expired_by=now)
     page: Page[InstanceView] = Page(items=(), total_count=0, next_key=None)
-    if _can_match(request, is_overdue=is_overdue):
+    if _can_match(request):
         page = list_instances(scope, filters, wanted)
     facts = pager.describe(request, wanted, page)
     return DescribeInstancesAnswer(
-        instances=tuple(show_instance(view, is_overdue=is_overdue) for view in page.items),
+        instances=tuple(show_instance(view, is_overdue=is_overdue, now=now) for view in page.items),
         total_count=facts.total_count,
         page_number=facts.page_number,
         page_size=facts.page_size,
@@ -127,18 +129,16 @@ def describe_instances(
     )
 
 
-def _can_match(request: DescribeInstancesRequest, *, is_overdue: bool) -> bool:
-    reason = request.lock_reason
-    is_possible = reason in (None, LockReason.SECURITY.value) or (
-        reason == LockReason.FINANCIAL.value and is_overdue
-    )
-    return is_possible and all(
+def _can_match(request: DescribeInstancesRequest) -> bool:
+    reasons = (None, *(reason.value for reason in LockReason))
+    return request.lock_reason in reasons and all(
         getattr(request, name) in (None, value) for name, value in _SAME_FOR_ALL.items()
     )
 
 
 def _read_filter(request: DescribeInstancesRequest) -> InstanceFilter:
     window = read_creation_window(request.filter)
+    charge_type = request.instance_charge_type
     return InstanceFilter(
         instance_ids=request.instance_ids,
         name=request.instance_name,
@@ -150,6 +150,7 @@ def _read_filter(request: DescribeInstancesRequest) -> InstanceFilter:
         security_group_id=request.security_group_id,
         v_switch_id=request.v_switch_id,
         is_security_locked=True if request.lock_reason == LockReason.SECURITY.value else None,
+        is_prepaid=None if charge_type is None else charge_type == ChargeType.PREPAID.value,
         tags={tag.key: tag.value for tag in request.tag},
         created_from=window.start,
         created_to=window.end,

@@ -9,6 +9,7 @@ from lamina.api.spec import Kind, action
 from lamina.control.disks.errors import DiskConnectedError, DiskStateError
 from lamina.control.instances.errors import (
     InstanceArrearsError,
+    InstanceExpiredError,
     InstanceNotFoundError,
     InstancePendingError,
     InstanceSecurityLockError,
@@ -18,6 +19,7 @@ from lamina.control.instances.errors import (
 from lamina.control.provisioning.start import start_instance as start
 from lamina.control.scope import Scope
 from lamina.ids import InstanceId
+from lamina.tasks.errors import TaskBusyError
 
 _DISK_ERROR: Final = Code(403, "DiskError")
 
@@ -44,8 +46,10 @@ class StartInstanceAnswer:
         InstanceArrearsError,
         InstanceStateError,
         SystemDiskMissingError,
+        TaskBusyError,
     ),
     errors={
+        InstanceExpiredError: Code(403, "InstanceExpired"),
         InstancePendingError: Code(403, "InstanceNotReady"),
         DiskStateError: _DISK_ERROR,
         DiskConnectedError: _DISK_ERROR,
@@ -54,7 +58,6 @@ class StartInstanceAnswer:
     not_offered={
         "an instance whose account is overdue gives InstanceExpiredOrInArrears": (
             "DiskInArrears",
-            "InstanceExpired",
             "InsufficientBalance",
         ),
         "encryption with keys of the account is not there yet": (

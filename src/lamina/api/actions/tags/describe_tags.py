@@ -10,7 +10,7 @@ from lamina.api.schema import param
 from lamina.api.shapes.tags import MAX_TAGS, RESOURCE_TYPES, TagFilter
 from lamina.api.spec import Kind, action
 from lamina.control.resources.find import find_type
-from lamina.control.resources.queries import TagCount, TagCountFilter, count_tags
+from lamina.control.resources.tag_counts import TagCount, TagCountFilter, count_tags
 from lamina.control.scope import Scope
 from lamina.control.tags.records import ResourceType
 from lamina.ids import RegionId
@@ -41,7 +41,7 @@ class ResourceTypeCountShape:
     disk: int
     snapshot: int
     snapshot_policy: int
-    image: int = 0
+    image: int
     volume: int = 0
     securitygroup: int = 0
     eni: int = 0
@@ -110,5 +110,6 @@ def _show(tag: TagCount) -> CountedTagShape:
             disk=tag.counts.get(ResourceType.DISK, 0),
             snapshot=tag.counts.get(ResourceType.SNAPSHOT, 0),
             snapshot_policy=tag.counts.get(ResourceType.POLICY, 0),
+            image=tag.counts.get(ResourceType.IMAGE, 0),
         ),
     )

@@ -1,0 +1,1 @@
+"""Actions about fees; extensions of Lamina, because the ECS API bills nothing."""

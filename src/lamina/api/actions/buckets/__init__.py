@@ -1,0 +1,1 @@
+"""Extensions of our own: buckets, their objects, and links to them."""

@@ -1,0 +1,155 @@
+"""CopyImage."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from lamina.api import rules
+from lamina.api.call import Call
+from lamina.api.codes import SUSPENDED, ApiError, Code
+from lamina.api.schema import param
+from lamina.api.shapes.tags import DUPLICATE_TAG, MAX_TAGS, Tag, read_tags
+from lamina.api.spec import Kind, action
+from lamina.control.idempotency.errors import TokenReusedError
+from lamina.control.images.copy import NewImageCopy
+from lamina.control.images.copy import copy_image as copy
+from lamina.control.images.copy_errors import (
+    BuiltInCopyError,
+    CommunityImageError,
+    DestinationRegionError,
+    SharedImageRegionError,
+)
+from lamina.control.images.errors import (
+    ImageNameTakenError,
+    ImageNotFoundError,
+    ImageQuotaError,
+    ImageStateError,
+)
+from lamina.control.regions.errors import RegionNotFoundError
+from lamina.control.scope import Scope
+from lamina.control.snapshots.errors import (
+    SnapshotDataMissingError,
+    SnapshotNotReadyError,
+    SnapshotQuotaError,
+)
+from lamina.control.tags.errors import TagKeyError, TagQuotaError, TagValueError
+from lamina.ids import ImageId, RegionId
+
+_NO_KEYS: Final = Code(400, "InvalidParameter.KmsNotEnabled")
+_KEY_WITHOUT_ENCRYPTION: Final = Code(400, "InvalidParameter.EncryptedIllegal")
+_NO_GROUP: Final = Code(404, "InvalidResourceGroup.NotFound")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyImageRequest:
+    """Parameters. Without a destination the copy stays in the region."""
+
+    region_id: RegionId
+    image_id: str
+    destination_region_id: RegionId | None = None
+    destination_image_name: str | None = param(
+        default=None, check=rules.check_image_name, malformed=Code(400, "InvalidImageName.Malformed")
+    )
+    destination_description: str | None = param(
+        default=None, check=rules.check_description, malformed=Code(400, "InvalidDescription.Malformed")
+    )
+    tag: tuple[Tag, ...] = param(default=(), at_most=MAX_TAGS, malformed=Code(403, "QuotaExceed.Tags"))
+    encrypted: bool = False
+    kms_key_id: str | None = param(default=None, wire="KMSKeyId")
+    encrypt_algorithm: str | None = None
+    resource_group_id: str | None = None
+    client_token: str | None = param(default=None, check=rules.check_client_token)
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyImageAnswer:
+    """The copy, which is `Waiting` for now."""
+
+    image_id: ImageId
+
+
+@action(
+    kind=Kind.WRITES,
+    raises=(
+        RegionNotFoundError,
+        ImageNotFoundError,
+        ImageStateError,
+        ImageNameTakenError,
+        ImageQuotaError,
+        BuiltInCopyError,
+        CommunityImageError,
+        SharedImageRegionError,
+        DestinationRegionError,
+        SnapshotNotReadyError,
+        SnapshotDataMissingError,
+        SnapshotQuotaError,
+        TagKeyError,
+        TagValueError,
+        TagQuotaError,
+        TokenReusedError,
+    ),
+    answers=(SUSPENDED, DUPLICATE_TAG, _NO_KEYS, _KEY_WITHOUT_ENCRYPTION, _NO_GROUP),
+    resource="image_id",
+    not_offered={
+        "encryption with keys of the account is not there yet, so no image has encrypted snapshots": (
+            "InvalidEncrypted.NotMatchKmsKeyId",
+            "InvalidParameter.KMSKeyId.CMKNotEnabled",
+            "InvalidParameter.KMSKeyId.KMSUnauthorized",
+            "InvalidParameter.KMSKeyId.NotFound",
+            "OperationDeined.EncryptedSnapshot",
+            "OperationDenied.EncryptSnapshotAcrossRegion",
+            "OperationDenied.KmsServiceUnauthorized",
+        ),
+        "further copies wait for their turn": (
+            "InvalidOperation.Conflict",
+            "OperationDenied.ImageCopyConflict",
+            "OperationDenied.ImageCopying",
+        ),
+        "every region copies to every other one, images of any size and format": (
+            "IncorrectDestinationRegion",
+            "InvalidOperation.VhdImageUnsupported",
+            "InvalidRegion.NotSupport",
+            "InvalidSnapshot.TooOld",
+            "RegionNotSupportCopy",
+            "SizeExceed.Image",
+            "UserNotInTheWhiteList",
+        ),
+        "the more exact codes are answered": (
+            "Account.Arrearage",
+            "InvalidSnapshotId.NotFound",
+            "OperationDenied.NotPublished",
+            "SourceRegion.NotFound",
+        ),
+        "a key without the permission gets Forbidden.RAM": (
+            "Forbbiden",
+            "Forbidden",
+            "InvalidAliUid.IsNull",
+            "OperationDenied.NotAuthorized",
+        ),
+    },
+)
+def copy_image(call: Call, scope: Scope, request: CopyImageRequest) -> CopyImageAnswer:
+    """Start a copy of an image, in another region or in its own."""
+    call.require_snapshot_service()
+    if request.resource_group_id is not None:
+        raise ApiError(_NO_GROUP, f"there is no group {request.resource_group_id}")
+    made = copy(
+        scope,
+        NewImageCopy(
+            image_id=request.image_id,
+            region_id=request.destination_region_id or request.region_id,
+            name=request.destination_image_name,
+            description=request.destination_description,
+            tags=read_tags(request.tag),
+        ),
+    )
+    _refuse_encryption(request)
+    return CopyImageAnswer(image_id=made.id)
+
+
+def _refuse_encryption(request: CopyImageRequest) -> None:
+    """A copy that somebody wants encrypted with a key must not be made without one."""
+    if not request.encrypted and (request.kms_key_id, request.encrypt_algorithm) != (None, None):
+        raise ApiError(_KEY_WITHOUT_ENCRYPTION, "KMSKeyId and EncryptAlgorithm need Encrypted")
+    if request.encrypted:
+        raise ApiError(_NO_KEYS, "Encryption with keys of the account is not offered; leave Encrypted out")

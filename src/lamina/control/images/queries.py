@@ -1,0 +1,114 @@
+"""Looking images up: an account's own, those that are shared with it, and public ones."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy.orm import Session
+
+from lamina.control.disks.records import DiskRecord
+from lamina.control.disks.states import DiskRole, DiskState
+from lamina.control.images.errors import ImageNotFoundError, ImageStateError
+from lamina.control.images.records import ImageDiskRecord, ImageRecord, ImageShareRecord
+from lamina.control.images.states import ImageOrigin, ImageState
+from lamina.control.scope import Scope
+from lamina.ids import ImageId
+
+BUILT_IN_ID: Final = ImageId("lamina_empty_x86_64.vhd")
+"""The built-in image, under the name that every region knows; see `built_in`."""
+
+USABLE: Final = frozenset({ImageState.AVAILABLE, ImageState.DEPRECATED})
+"""The states in which an image starts instances."""
+
+
+def get_own_image(scope: Scope, image_id: str) -> ImageRecord:
+    """One image that belongs to the account, in the scope's region, in any state.
+
+    A writing transaction keeps others from changing it.
+
+    Raises:
+        ImageNotFoundError: there is none.
+    """
+    image = scope.session.scalars(
+        select(ImageRecord).where(
+            ImageRecord.id == image_id,
+            ImageRecord.account_id == scope.account_id,
+            ImageRecord.region_id == scope.region_id,
+        )
+    ).one_or_none()
+    if image is None:
+        raise ImageNotFoundError(image_id)
+    return image
+
+
+def find_visible_image(scope: Scope, image_id: str) -> ImageRecord | None:
+    """One image that the account sees in the scope's region, in any state; None if there is none."""
+    is_it = ImageRecord.id == image_id
+    if image_id == BUILT_IN_ID:
+        is_it = ImageRecord.origin == ImageOrigin.BUILT_IN
+    return scope.session.scalars(
+        select(ImageRecord).where(is_it, ImageRecord.region_id == scope.region_id, is_visible(scope))
+    ).one_or_none()
+
+
+def find_usable_image(scope: Scope, image_id: str) -> ImageRecord:
+    """An image from which the account may create instances in the scope's region now.
+
+    Its own, one that is shared with it, or a public one. Its disks are in `list_image_disks`; their bytes are in the
+    repository of the image's owner.
+
+    Raises:
+        ImageNotFoundError: the account sees no such image in this region.
+        ImageStateError: it is neither `Available` nor `Deprecated`.
+    """
+    image = find_visible_image(scope, image_id)
+    if image is None:
+        raise ImageNotFoundError(image_id)
+    if image.state not in USABLE:
+        raise ImageStateError(image.id, image.state)
+    return image
+
+
+def find_newest_of_family(scope: Scope, family: str) -> ImageRecord | None:
+    """The newest available image of one of the account's families in the region; None if there is none."""
+    return scope.session.scalars(
+        select(ImageRecord)
+        .where(
+            ImageRecord.account_id == scope.account_id,
+            ImageRecord.region_id == scope.region_id,
+            ImageRecord.family == family,
+            ImageRecord.state == ImageState.AVAILABLE,
+        )
+        .order_by(ImageRecord.created_at.desc(), ImageRecord.id.desc())
+        .limit(1)
+    ).one_or_none()
+
+
+def list_image_disks(session: Session, image_id: ImageId) -> Sequence[ImageDiskRecord]:
+    """The disks of an image, the system disk first, and the data disks by device."""
+    return session.scalars(
+        select(ImageDiskRecord)
+        .where(ImageDiskRecord.image_id == image_id)
+        .order_by(ImageDiskRecord.role.desc(), ImageDiskRecord.device)  # `system` comes behind `data`
+    ).all()
+
+
+def is_visible(scope: Scope) -> ColumnElement[bool]:
+    """A condition for a query of images: the account owns it, it is shared with the account, or it is public."""
+    return or_(ImageRecord.account_id == scope.account_id, ImageRecord.is_public, _is_shared_with(scope))
+
+
+def is_system_disk(scope: Scope) -> tuple[ColumnElement[bool], ...]:
+    """Conditions for a query of disks: it is the system disk of an instance of the account."""
+    return (
+        DiskRecord.account_id == scope.account_id,
+        DiskRecord.role == DiskRole.SYSTEM,
+        DiskRecord.instance_id.is_not(None),
+        DiskRecord.state != DiskState.DELETING,
+    )
+
+
+def _is_shared_with(scope: Scope) -> ColumnElement[bool]:
+    return ImageRecord.id.in_(
+        select(ImageShareRecord.image_id).where(ImageShareRecord.account_id == scope.account_id)
+    )

@@ -1,0 +1,3 @@
+from tests.servers.seaweedfs import seaweedfs
+
+__all__ = ["seaweedfs"]
