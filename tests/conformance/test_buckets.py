@@ -18,7 +18,7 @@ from lamina.clock import SystemClock
 from lamina.control.accounts.access_keys import NewKey, add_access_key
 from lamina.control.accounts.states import KeyRole
 from lamina.control.installation import open_metadata
-from tests.conformance.conftest import REGION, Account
+from tests.conformance.conftest import REGION, Account, wait_until
 
 IN_REGION = {"RegionId": REGION}
 
@@ -200,6 +200,26 @@ def test_an_upload_that_breaks_off_leaves_nothing(account, service, bucket):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert list_keys(account, bucket) == []
+
+
+def test_a_download_that_the_client_gives_up_ends_at_once(account, service, bucket):
+    put(account, bucket, "large", bytes(64 << 20))
+    parts = urlsplit(make_link(account, bucket, "large"))
+    connection = HTTPConnection(parts.netloc, timeout=20)
+    connection.request("GET", f"{parts.path}?{parts.query}")
+    reply = connection.getresponse()
+    reply.read(1000)
+    reply.close()
+    connection.close()
+
+    def find_end():
+        lines = [line for line in service.log.read_text().splitlines() if "GetBucketObject" in line]
+        return next((line for line in map(json.loads, lines) if bucket in line["resource"]), None)
+
+    end = wait_until(find_end, bool)
+    assert end["outcome"] == "ClientDisconnect"
+    assert (end["action"], end["status"]) == ("GetBucketObject", 200)
+    assert end["moved_bytes"] < 32 << 20
 
 
 def test_an_object_replaces_another_one_only_as_a_whole(account, bucket):

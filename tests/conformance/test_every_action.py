@@ -33,6 +33,7 @@ CHANGED = {
     "CreateSnapshot": {"SnapshotName": "changed"},
     "CreateSnapshotGroup": {"Name": "changed"},
     "ImportDisk": {"DiskName": "changed"},
+    "ImportImage": {"ImageName": "changed"},
     "LockSnapshot": {"LockDuration": "2"},
     "ReplaceSystemDisk": {"SystemDisk.Size": "30"},
     "ResizeDisk": {"NewSize": "22"},
@@ -158,7 +159,8 @@ def test_a_token_makes_one_thing(world, action):
     between = world.count_rows()
     second = world.raw.call(action.name, call)
     assert (second.outcome, strip(second)) == (first.outcome, strip(first))
-    assert world.count_rows() == between
+    after = world.count_rows()  # what the first call releases may go meanwhile
+    assert not {table for table, count in after.items() if count > between[table]}
     if first.status == 200:
         third = world.raw.call(action.name, {**call, **CHANGED[action.name]})
         assert third.code == REUSED.get(action.name, "IdempotentParameterMismatch")

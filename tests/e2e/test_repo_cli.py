@@ -208,6 +208,20 @@ def test_damage_is_told_and_nothing_that_looks_complete_is_left(lamina, disk, tm
     assert f"bytes {bad['offset']}-".encode() in err
 
 
+def test_after_damage_was_condemned_the_next_snapshot_is_whole(lamina, disk):
+    old = lamina.capture(disk)["snapshot"]
+    spoil_data(lamina)
+    found = lamina.ask("verify", "--full", "--condemn", status=3)
+    assert found["condemned"] == found["damaged_packs"] != []
+    new = lamina.capture(disk, "--parent", old)["snapshot"]
+    assert lamina.ask("verify", new, "--full")["sound"]
+    target = disk.with_name("restored.img")
+    lamina.run("restore", new, target)
+    assert target.read_bytes() == disk.read_bytes()
+    again = lamina.ask("verify", old, "--full", "--condemn", status=3)
+    assert (again["damaged_packs"], again["condemned"]) == (found["damaged_packs"], [])
+
+
 def test_damage_of_a_stream_ends_it_before_the_bad_bytes(lamina, disk):
     snapshot = lamina.capture(disk)["snapshot"]
     spoil_data(lamina)

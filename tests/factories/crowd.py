@@ -5,6 +5,7 @@ every column that a list can be filtered by has rare and common values. Tables t
 filled by the types of their columns, so that a new one is filled from its first day on.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -31,6 +32,7 @@ from lamina.control.disks.categories import DiskCategory
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskRole, DiskState
 from lamina.control.idempotency.records import TokenRecord
+from lamina.control.images.states import ImageOrigin
 from lamina.control.instances.records import InstanceRecord
 from lamina.control.policies.records import PolicyRecord, RunRecord
 from lamina.control.policies.states import RunOutcome
@@ -40,7 +42,7 @@ from lamina.control.snapshots.states import HolderKind, SnapshotCategory, Snapsh
 from lamina.control.tables import TABLES
 from lamina.control.tags.records import ResourceType, TagRecord
 from lamina.database import Database, Instant, Record
-from lamina.ids import AccountId, DiskId, PolicyId, RegionId, SnapshotId, ZoneId
+from lamina.ids import AccountId, DiskId, PolicyId, RegionId, SnapshotId, TaskId, ZoneId
 from lamina.tasks.records import TaskRecord
 from lamina.tasks.states import TaskState
 
@@ -51,6 +53,11 @@ _SPECIAL: Final = (
     *(TagRecord, PolicyRecord, RunRecord, TaskRecord, CallRecord, TokenRecord),
 )
 _FEW: Final = (AccountRecord, AccessKeyRecord, RegionRecord, ZoneRecord)  # so many as the operator makes
+_WORDS: Final[Mapping[str, object]] = {  # where not every text will do, and not every word of an enum
+    "images.origin": ImageOrigin.CREATED,
+    "images.platform": "Others Linux",
+    "instances.instance_type": "ecs.g6.large",
+}
 _OWNERS: Final = {"account_id", "region_id", "zone_id"}
 GROWING: Final = tuple(
     record
@@ -59,6 +66,8 @@ GROWING: Final = tuple(
 )
 """Tables that grow with the use of the service, and not only with the number of accounts and regions."""
 
+_POLICIES: Final = 40
+SHARE: Final = 20  # one in so many rows belongs to the account itself where it has a neighbour
 PASTS: Final = 1000  # one in so many rows is something rare
 _PRIME: Final = 9_999_991  # more than there are rows, so that multiplying scatters them and never meets twice
 _FACTOR: Final = 6_700_417
@@ -72,7 +81,9 @@ class Crowd:
     """How full the tables are, and of whom.
 
     Attributes:
-        account_id: whose all of it is.
+        account_id: whose it is.
+        neighbour_id: whose 19 of 20 rows are, if there is a neighbour; each row and those that it refers to have
+            one owner.
         snapshots: how many; each disk has ten.
         teams: how many values the tag `team` has; every snapshot and disk carries it, and `env`, which has two.
     """
@@ -82,6 +93,13 @@ class Crowd:
     zone_id: ZoneId
     snapshots: int = 1_000_000
     teams: int = 1000
+    neighbour_id: AccountId | None = None
+
+    def owner(self, number: Number) -> ColumnElement[str]:
+        """Whose the rows with a number are."""
+        if self.neighbour_id is None:
+            return literal(self.account_id)
+        return case((number % SHARE == 0, literal(self.account_id)), else_=literal(self.neighbour_id))
 
     @property
     def disks(self) -> int:
@@ -98,8 +116,13 @@ def snapshot_id(number: int) -> SnapshotId:
     return SnapshotId(f"s-crowd0000000{_scatter(number)}")
 
 
+def task_id(number: int) -> TaskId:
+    """The id of the task with a number; it has ended."""
+    return TaskId(f"t-crowd0000000{_scatter(number)}")
+
+
 def policy_id(number: int) -> PolicyId:
-    """The id of the policy with a number, of which there are 50."""
+    """The id of the policy with a number, of which there are 40."""
     return PolicyId(f"sp-crowd000000{_scatter(number)}")
 
 
@@ -123,7 +146,7 @@ def _fill_disks(session: Session, crowd: Crowd) -> None:
     n = _numbers(crowd.disks)
     values = {
         "id": _id("d-crowd0000000", n),
-        "account_id": literal(crowd.account_id),
+        "account_id": crowd.owner(n),
         "region_id": literal(crowd.region_id),
         "zone_id": literal(crowd.zone_id),
         "name": _text("disk ", n % (crowd.disks // 10)),
@@ -135,7 +158,7 @@ def _fill_disks(session: Session, crowd: Crowd) -> None:
         "source_snapshot_id": case((n % 10 == 0, _id("s-crowd0000000", n)), else_=null()),
         "instance_id": case((n % 10 == 1, _text("instances ", n // 10)), else_=null()),
         "created_at": _micros(START) + n * 10**6,
-        "policy_id": case((n % 10 == 0, _id("sp-crowd000000", n % 50)), else_=null()),
+        "policy_id": case((n % 10 == 0, _id("sp-crowd000000", n % _POLICIES)), else_=null()),
     }
     _insert(session, DiskRecord, n, values)
     sums = {
@@ -157,7 +180,7 @@ def _fill_snapshots(session: Session, crowd: Crowd) -> None:
     rare_state = _rarely(n, SnapshotState.FAILED, SnapshotState.ACCOMPLISHED, SnapshotRecord.state)
     values = {
         "id": _id("s-crowd0000000", n),
-        "account_id": literal(crowd.account_id),
+        "account_id": crowd.owner(n),
         "region_id": literal(crowd.region_id),
         "name": _text("snapshot ", n % (crowd.snapshots // 10)),
         "kind": case(
@@ -196,7 +219,7 @@ def _fill_tags(session: Session, crowd: Crowd) -> None:
         common = {
             "resource_type": literal(kind, TagRecord.resource_type.type),
             "resource_id": _id(prefix, n),
-            "account_id": literal(crowd.account_id),
+            "account_id": crowd.owner(n),
             "region_id": literal(crowd.region_id),
         }
         _insert(
@@ -210,10 +233,10 @@ def _fill_tags(session: Session, crowd: Crowd) -> None:
 
 
 def _fill_policies(session: Session, crowd: Crowd) -> None:
-    n = _numbers(50)
+    n = _numbers(_POLICIES)
     values = {
         "id": _id("sp-crowd000000", n),
-        "account_id": literal(crowd.account_id),
+        "account_id": crowd.owner(n),
         "region_id": literal(crowd.region_id),
         "hours": literal("0"),
         "weekdays": literal("1"),
@@ -226,9 +249,9 @@ def _fill_policies(session: Session, crowd: Crowd) -> None:
     n = _numbers(crowd.snapshots // 10)
     values = {
         "id": _id("pr-crowd000000", n),
-        "account_id": literal(crowd.account_id),
+        "account_id": crowd.owner(n),
         "region_id": literal(crowd.region_id),
-        "policy_id": _id("sp-crowd000000", n % 50),
+        "policy_id": _id("sp-crowd000000", n % _POLICIES),
         "disk_id": _id("d-crowd0000000", n % crowd.disks),
         "point": _micros(START) + n * 10**6,
         "outcome": literal(RunOutcome.FINISHED, RunRecord.outcome.type),
@@ -256,7 +279,7 @@ def _fill_records(session: Session, crowd: Crowd) -> None:
     calls = {
         "request_id": _id("request", n),
         "at": at,
-        "account_id": literal(crowd.account_id),
+        "account_id": crowd.owner(n),
         "access_key_id": literal("key"),
         "action": case((n % 2 == 0, literal("CreateSnapshot")), else_=literal("DescribeSnapshots")),
         "resource": _id("s-crowd0000000", n),
@@ -267,7 +290,7 @@ def _fill_records(session: Session, crowd: Crowd) -> None:
     }
     _insert(session, CallRecord, n, calls)
     tokens = {
-        "account_id": literal(crowd.account_id),
+        "account_id": crowd.owner(n),
         "region_id": literal(crowd.region_id),
         "action": literal("CreateSnapshot"),
         "token": _id("token", n),
@@ -287,17 +310,19 @@ def _fill_by_types(session: Session, crowd: Crowd, record: type[Record]) -> None
 
 def _suggest(crowd: Crowd, column: Column[Any], n: Number) -> ColumnElement[Any]:
     if column.name in _OWNERS:
-        return literal(getattr(crowd, column.name))
-    if column.name in ("disk_id", "snapshot_id"):
+        return crowd.owner(n) if column.name == "account_id" else literal(getattr(crowd, column.name))
+    if column.name in ("disk_id", "snapshot_id", "task_id"):
         return _id(f"{column.name[0]}-crowd0000000", n)
+    if str(column) in _WORDS:
+        return literal(_WORDS[str(column)], column.type)
     for key in column.foreign_keys:
         return _text(f"{key.column.table.name} ", n)
-    if column.nullable:
-        return null()
     if isinstance(column.type, sqlalchemy.Enum):
         return literal(next(iter(column.type.enum_class)), column.type)
     if isinstance(column.type, Instant):
         return _micros(START) + n * 10**6
+    if isinstance(column.type, sqlalchemy.TypeDecorator):
+        return cast(n, Text)  # a number that is kept as a text
     by_type = {
         bool: literal(False),
         bytes: literal(b"sealed"),

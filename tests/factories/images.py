@@ -10,7 +10,7 @@ from lamina.control.images.listing import ImageFilter, list_images
 from lamina.control.images.queries import list_image_disks
 from lamina.control.images.records import ImageDiskRecord, ImageRecord
 from lamina.control.images.share import share_image
-from lamina.control.images.views import ImageView
+from lamina.control.images.viewing import ImageView
 from lamina.control.paging import Slice
 from lamina.ids import AccountId, ImageId, SnapshotId
 from tests.factories.installation import Site

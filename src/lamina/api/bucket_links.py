@@ -117,7 +117,10 @@ class BucketLinks:
             await self._run(self._audit.require_room)
             await self._serve(use, send)
         except ClientDisconnect:
-            use.outcome = "ClientDisconnect"
+            use.outcome, use.status = "ClientDisconnect", use.status if use.has_begun else 400
+        except asyncio.CancelledError:  # the service stops
+            use.outcome = "Cancelled"
+            raise
         except Exception as failure:  # noqa: BLE001 - the last line of defence, as in the pipeline of the API
             await self._refuse(use, failure, send)
         finally:
@@ -165,13 +168,24 @@ class BucketLinks:
         )
         lines = [*_describe(facts), ("content-length", str(part.end - part.start)), *extra]
         await _begin(use, 200 if wanted is None else 206, lines, send)
-        at = part.start
-        while use.request.method == "GET" and at < part.end:
-            piece = await self._run(lambda: _read(opened.file, at, part.end))  # noqa: B023 - awaited at once
-            at += len(piece)
-            use.moved_bytes += len(piece)
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        if use.request.method == "GET":
+            await self._stream(use, opened.file, part, send)
         await send({"type": "http.response.body", "body": b""})
+
+    async def _stream(self, use: _Use, file: io.FileIO, part: ByteRange, send: Send) -> None:
+        # what is sent to a client that is gone goes nowhere, without an error: it has to be watched for
+        gone = asyncio.create_task(_wait_until_gone(use.request))
+        try:
+            at = part.start
+            while at < part.end:
+                piece = await self._run(lambda: _read(file, at, part.end))  # noqa: B023 - awaited at once
+                if gone.done():
+                    raise ClientDisconnect
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                at += len(piece)
+                use.moved_bytes += len(piece)
+        finally:
+            gone.cancel()
 
     async def _take(self, use: _Use, target: _Target, send: Send) -> None:
         """Write the body to a file that becomes the object when all of it is there."""
@@ -282,6 +296,11 @@ def _read_path(request: Request) -> tuple[str, str]:
         return unquote_to_bytes(bucket).decode(), unquote_to_bytes(key).decode()
     except UnicodeDecodeError as error:
         raise LinkSignatureError from error
+
+
+async def _wait_until_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        continue
 
 
 async def _next(chunks: AsyncIterator[bytes]) -> bytes:

@@ -46,7 +46,7 @@ COMMANDS: Final = {
     "disk": Entry("lamina.cli.disk.group:disk", "Disks of the service: import, list, connect, reset."),
     "ecs": Entry("lamina.cli.ecs:ecs", "Call any action of the API."),
     "image": Entry(
-        "lamina.processes.image_commands:image", "Images of a data directory: publish, unpublish."
+        "lamina.cli.image:image", "Images of the service: list, create, export, import, delete, publish."
     ),
     "instance": Entry(
         "lamina.cli.instance:instance", "Instances of the service: list, run, start, stop, delete, lock."

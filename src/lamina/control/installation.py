@@ -9,7 +9,8 @@ DIR/clock.json                how far its clock is ahead, if that can be moved; 
 DIR/keys/<key id>/<version>   the material of a key, wrapped by the root key; see `keys.key_ring`
 DIR/disks/<disk id>/disk.raw  the bytes of a disk; its frozen clones in frozen/ beside it
 DIR/buckets/<region>/<bucket>  the files of accounts, unless a region has its bucket service elsewhere
-DIR/store/<region>/<account>  the repositories, unless a region has its store elsewhere
+DIR/scratch/<task id>         files of images while they are converted; see `images.scratch`
+DIR/store/<region>/<account>  the repositories, unless a region has its store elsewhere; those of a key: <account>.<key>
 """
 
 import fcntl
@@ -31,7 +32,7 @@ from lamina.control.keys.key_ring import KeyRing
 from lamina.control.metadata import find_url, has_metadata, open_metadata_at
 from lamina.control.movable_clock import ClockNotMovableError, MovableClock, is_movable, make_movable
 from lamina.control.preferences import Preferences, read_preferences
-from lamina.control.repositories import Repositories
+from lamina.control.repositories import Repositories, Secrets
 from lamina.control.root_key import RootKey, Vault
 from lamina.control.scope import Limits, Scope
 from lamina.control.tariff.tariff import Tariff, read_tariff
@@ -153,7 +154,9 @@ def open_installation(
             keys=keys,
             volumes=volumes,
             machines=BookkeepingDriver(),
-            repositories=Repositories(database, root_key, choose_settings, clock, directory),
+            repositories=Repositories(
+                database, Secrets(root_key=root_key, ring=keys), choose_settings, clock, directory
+            ),
             tariff=tariff,
             buckets=Buckets(database, root_key, choose_settings, SystemClock(), directory),
         )

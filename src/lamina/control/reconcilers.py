@@ -16,6 +16,7 @@ from lamina.control.disks.tidy import (
     report_unknown_volumes,
 )
 from lamina.control.idempotency.replay import forget_outcomes
+from lamina.control.images.compare import compare_images
 from lamina.control.images.import_end import restart_imports
 from lamina.control.images.restart import restart_images
 from lamina.control.images.restart_copies import restart_image_copies
@@ -79,6 +80,7 @@ def _list_jobs() -> tuple[tuple[float, Callable[[Installation], None]], ...]:
         (5.0, run_due_policies),
         (_MINUTE, copy_automatic_snapshots),
         (_HOUR, compare_with_stores),
+        (_HOUR, compare_images),
         (_HOUR, forget_leftover_clones),
         (_HOUR, forget_leftover_scratch),
         (_HOUR, report_unknown_volumes),
@@ -108,10 +110,14 @@ def analyse_tables(plant: Installation) -> None:
 
 def sweep_repositories(plant: Installation) -> None:
     """Remove from every repository what no snapshot reaches. A store that fails is logged; the others are swept."""
-    for account_id, region_id in list_places(plant):
-        facts: dict[str, object] = {"account_id": account_id, "region_id": region_id}
+    for place in list_places(plant):
+        facts: dict[str, object] = {
+            "account_id": place.account_id,
+            "region_id": place.region_id,
+            "key_id": place.key_id,
+        }
         try:
-            repository = plant.repositories.find(account_id, region_id)
+            repository = plant.repositories.find(place.account_id, place.region_id, place.key_id)
             if repository is None:
                 continue
             report = sweep(repository)

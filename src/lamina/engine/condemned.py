@@ -1,4 +1,7 @@
-"""Condemned lists: what sweeps are about to remove, and who they wait for (docs/format.md §5)."""
+"""Condemned lists: what sweeps are about to remove, and who they wait for (docs/format.md §5).
+
+A list may say that its packs are damaged: a verification wrote it, and captures store anew what lies in them.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,9 +19,10 @@ _WITNESSES: Final = ".sessions"
 _Body = TypeVar("_Body")
 
 
-class _ListBody(msgspec.Struct, frozen=True, kw_only=True):
+class _ListBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     packs: list[str]
     manifests: list[str]
+    damaged: bool = False
 
 
 class _WitnessBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,12 +38,14 @@ class CondemnedList:
         pack_keys: object keys of packs.
         manifest_keys: object keys of manifests.
         witnesses: the sessions that ran when it became visible; None when that was never written down.
+        is_damaged: its packs are listed because they are damaged; snapshots may still need what is sound in them.
     """
 
     sweep: SessionId
     pack_keys: frozenset[str]
     manifest_keys: frozenset[str]
     witnesses: frozenset[SessionId] | None
+    is_damaged: bool = False
 
     def is_mature(self, running: Iterable[SessionId]) -> bool:
         """Whether every session that could have relied on what is listed has ended."""
@@ -63,10 +69,28 @@ class Condemned:
         """All object keys on all lists."""
         return frozenset().union(*(item.pack_keys | item.manifest_keys for item in self.lists))
 
+    @property
+    def damaged_lists(self) -> frozenset[SessionId]:
+        """The names of the lists of damaged packs."""
+        return frozenset(item.sweep for item in self.lists if item.is_damaged)
+
+    @property
+    def damaged_keys(self) -> frozenset[str]:
+        """The object keys of packs that are listed because they are damaged."""
+        return frozenset().union(*(item.pack_keys for item in self.lists if item.is_damaged))
+
     def packs(self, kind: bytes) -> frozenset[PackId]:
         """The packs of one kind."""
-        named = (parse_pack_key(key) for item in self.lists for key in item.pack_keys)
-        return frozenset(pack for found, pack in filter(None, named) if found == kind)
+        return _packs(kind, (key for item in self.lists for key in item.pack_keys))
+
+    def damaged_packs(self, kind: bytes) -> frozenset[PackId]:
+        """The packs of one kind that are listed because they are damaged."""
+        return _packs(kind, self.damaged_keys)
+
+
+def _packs(kind: bytes, keys: Iterable[str]) -> frozenset[PackId]:
+    named = map(parse_pack_key, keys)
+    return frozenset(pack for found, pack in filter(None, named) if found == kind)
 
 
 def list_condemned(store: ObjectStore, cipher: ObjectCipher) -> Condemned:
@@ -92,6 +116,7 @@ def list_condemned(store: ObjectStore, cipher: ObjectCipher) -> Condemned:
                 pack_keys=frozenset(body.packs),
                 manifest_keys=frozenset(body.manifests),
                 witnesses=witnesses,
+                is_damaged=body.damaged,
             )
         )
     orphans = sorted(name + _WITNESSES for name in witnessed.difference(names))
@@ -101,7 +126,9 @@ def list_condemned(store: ObjectStore, cipher: ObjectCipher) -> Condemned:
 def put_condemned(store: ObjectStore, cipher: ObjectCipher, item: CondemnedList) -> None:
     """Publish a list, or replace it by a shorter one."""
     key = CONDEMNED + item.sweep
-    body = _ListBody(packs=sorted(item.pack_keys), manifests=sorted(item.manifest_keys))
+    body = _ListBody(
+        packs=sorted(item.pack_keys), manifests=sorted(item.manifest_keys), damaged=item.is_damaged
+    )
     store.put(key, cipher.seal(KIND_CONDEMNED, key, msgspec.json.encode(body)))
 
 

@@ -20,6 +20,7 @@ KIND_MARKER: Final = b"D"
 KIND_SESSION: Final = b"S"
 KIND_CONDEMNED: Final = b"C"
 KIND_WITNESSES: Final = b"W"
+KIND_NOTE: Final = b"N"
 KIND_DATA_PACK: Final = b"P"
 KIND_MAP_PACK: Final = b"M"
 

@@ -18,6 +18,7 @@ SNAPSHOTS: Final = "snapshots/"
 DELETED: Final = "deleted"
 REVOKED: Final = "revoked"
 _BODY: Final = re.compile(r"(\d{8})(?:-([0-9a-f]{32}))?")
+_NOTE: Final = re.compile(r"note-(\d{8})")
 _SNAPSHOT: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -47,6 +48,7 @@ class Manifest:
         session: the session that wrote it.
         domain: id of the domain of its blocks, 16 bytes.
         annotations: facts of whoever ordered the snapshot.
+        clear_of: condemned lists of damaged packs that its map does not refer to.
     """
 
     snapshot_id: SnapshotId
@@ -62,6 +64,7 @@ class Manifest:
     session: SessionId
     domain: bytes
     annotations: Mapping[str, str]
+    clear_of: frozenset[SessionId] = frozenset()
 
     @property
     def size_bytes(self) -> int:
@@ -74,7 +77,7 @@ class Manifest:
         return self.root.data_blocks * BLOCK_BYTES
 
 
-class _Head(msgspec.Struct, kw_only=True):
+class _Head(msgspec.Struct, kw_only=True, omit_defaults=True):
     snapshot: str
     name: str
     created_at: datetime
@@ -91,6 +94,7 @@ class _Head(msgspec.Struct, kw_only=True):
     session: str
     domain: str
     annotations: dict[str, str]
+    clear_of: list[str] = []
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -113,6 +117,7 @@ def encode(manifest: Manifest) -> bytes:
             session=manifest.session,
             domain=manifest.domain.hex(),
             annotations=dict(manifest.annotations),
+            clear_of=sorted(manifest.clear_of),
         )
     )
     return JSON_LENGTH.pack(len(head)) + head + manifest.root.encode()
@@ -147,6 +152,7 @@ def decode(body: bytes, key: str) -> Manifest:
         session=SessionId(head.session),
         domain=domain,
         annotations=head.annotations,
+        clear_of=frozenset(map(SessionId, head.clear_of)),
     )
 
 
@@ -159,12 +165,14 @@ class SnapshotFolder:
         bodies: object keys of its manifests, the current one last; never a revocation that is marked as such.
         is_deleted: whether a deletion marker hides it.
         is_revoked: whether its capture was revoked.
+        notes: object keys of its notes, the current one last.
     """
 
     snapshot_id: SnapshotId
     bodies: tuple[str, ...]
     is_deleted: bool
     is_revoked: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def is_visible(self) -> bool:
@@ -188,6 +196,16 @@ def mark_key(snapshot_id: SnapshotId, mark: str) -> str:
     return f"{SNAPSHOTS}{snapshot_id}/{mark}"
 
 
+def note_key(snapshot_id: SnapshotId, number: int) -> str:
+    """The object key of a note."""
+    return f"{SNAPSHOTS}{snapshot_id}/note-{number:08d}"
+
+
+def note_number(key: str) -> int:
+    """The number of the note with this object key."""
+    return int(key.rsplit("-", 1)[1])
+
+
 def is_snapshot_id(text: str) -> bool:
     """Whether a text can name a snapshot."""
     return _SNAPSHOT.fullmatch(text) is not None
@@ -196,12 +214,15 @@ def is_snapshot_id(text: str) -> bool:
 def group_folders(keys: Iterable[str]) -> list[SnapshotFolder]:
     """Sort a listing of `snapshots/` into folders; names that are none of ours are ignored."""
     bodies: dict[str, list[str]] = {}
+    notes: dict[str, list[str]] = {}
     deleted: set[str] = set()
     revoked: set[str] = set()
     for key in keys:
         snapshot_id, _, leaf = key.removeprefix(SNAPSHOTS).partition("/")
         if _BODY.fullmatch(leaf):
             bodies.setdefault(snapshot_id, []).append(key)
+        elif _NOTE.fullmatch(leaf):
+            notes.setdefault(snapshot_id, []).append(key)
         elif leaf == DELETED:
             deleted.add(snapshot_id)
         elif leaf == REVOKED:
@@ -216,6 +237,7 @@ def group_folders(keys: Iterable[str]) -> list[SnapshotFolder]:
             bodies=tuple(sorted(bodies.get(snapshot_id, []))),
             is_deleted=snapshot_id in deleted,
             is_revoked=snapshot_id in revoked,
+            notes=tuple(sorted(notes.get(snapshot_id, []))),
         )
-        for snapshot_id in sorted({*bodies, *deleted, *revoked})
+        for snapshot_id in sorted({*bodies, *notes, *deleted, *revoked})
     ]

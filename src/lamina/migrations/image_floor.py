@@ -28,6 +28,7 @@ def create_images() -> None:
         sa.Column("task_id", sa.Text(), nullable=True),
         sa.Column("export_task_id", sa.Text(), nullable=True),
         sa.Column("failure", sa.Text(), nullable=True),
+        sa.Column("copy_key_id", sa.Text(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("length(name) <= 128", name="ck_images_name_length"),
         sa.CheckConstraint("length(description) <= 256", name="ck_images_description_length"),
@@ -44,6 +45,9 @@ def create_images() -> None:
         ),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_images_account_id_accounts"),
         sa.ForeignKeyConstraint(["region_id"], ["regions.id"], name="fk_images_region_id_regions"),
+        sa.ForeignKeyConstraint(
+            ["copy_key_id"], ["encryption_keys.id"], name="fk_images_copy_key_id_encryption_keys"
+        ),
         sa.PrimaryKeyConstraint("id", name="pk_images"),
     )
     op.create_index(

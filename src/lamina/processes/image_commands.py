@@ -1,4 +1,4 @@
-"""`lamina image publish`: what only the operator says about images, on the data directory."""
+"""`lamina image publish` and `unpublish`: what only the operator says, on the data directory, also beside a service."""
 
 from pathlib import Path
 
@@ -11,12 +11,7 @@ from lamina.ids import ImageId
 from lamina.processes.data_dir import choose_data_dir, data_dir_option
 
 
-@click.group()
-def image() -> None:
-    """Images of an installation; works whether or not its service runs."""
-
-
-@image.command()
+@click.command()
 @click.argument("image_id")
 @data_dir_option
 def publish(image_id: str, data_dir: Path | None) -> None:
@@ -25,7 +20,7 @@ def publish(image_id: str, data_dir: Path | None) -> None:
     say(f"image {image_id} is public")
 
 
-@image.command()
+@click.command()
 @click.argument("image_id")
 @data_dir_option
 def unpublish(image_id: str, data_dir: Path | None) -> None:

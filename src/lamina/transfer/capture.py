@@ -15,6 +15,7 @@ from lamina.engine.blockmap.build import RootBuilder
 from lamina.engine.blockmap.page import EMPTY_LEAF, Leaf, PageRef, Stored
 from lamina.engine.blockmap.root import Root
 from lamina.engine.blockmap.walk import Visit, find_leaf, list_leaf_refs
+from lamina.engine.condemned import Condemned, list_condemned
 from lamina.engine.format import (
     BLOCK_BYTES,
     BRANCH_LEAVES,
@@ -33,6 +34,7 @@ from lamina.engine.seal.hashing import ZERO_BLOCK
 from lamina.engine.sessions import SessionKind
 from lamina.failures import Corruption, Fault, Refusal
 from lamina.ids import SnapshotId, mint_snapshot_id
+from lamina.transfer.distrust import NO_DISTRUST, Distrust
 from lamina.transfer.known_blocks import KnownBlocks
 from lamina.transfer.leaf_capture import LeafCapture, LeafOutcome
 from lamina.transfer.plan import LeafJob, Look, align_hint, plan_hint, plan_leaf, plan_scan
@@ -158,17 +160,21 @@ def capture(
         )
     created_at = repository.clock.now()
     with repository.session(SessionKind.CAPTURE, request.snapshot_id) as session:
+        condemned = list_condemned(repository.store, repository.cipher)
+        distrust = Distrust.of(condemned)
         parent = repository.read_manifest(request.parent) if request.parent is not None else None
+        if parent is not None and distrust.has_branch(parent.root):
+            parent = None  # none of its map can be used; its blocks are found again by their ids
         plan = _weigh_hint(repository, source, request, parent)
         run = _Run(repository, source, request, progress, session.session_id)
-        root = run.capture(plan, parent.root if parent is not None else None)
+        root = run.capture(plan, parent, condemned)
         manifest = Manifest(
             snapshot_id=request.snapshot_id,
             name=request.name,
             created_at=created_at,
             root=root,
             content_id=root.content_id(repository.identity).hex(),
-            parent=request.parent,
+            parent=parent.snapshot_id if parent is not None else None,
             changed_bytes=run.tally.changed_blocks * BLOCK_BYTES,
             stored_bytes=run.stored_bytes,
             mode=plan.mode,
@@ -176,6 +182,7 @@ def capture(
             session=session.session_id,
             domain=DEFAULT_DOMAIN,
             annotations=request.annotations,
+            clear_of=distrust.lists,
         )
         progress.check()
         try:
@@ -295,19 +302,23 @@ class _Run:
         self._request = request
         self._progress = progress
         self._session = session
+        self._distrust = NO_DISTRUST
         self.tally = _Tally()
         self.stored_bytes = 0
 
-    def capture(self, plan: _Plan, parent: Root | None) -> Root:
+    def capture(self, plan: _Plan, parent: Manifest | None, condemned: Condemned) -> Root:
         """Capture every job of the plan and make the new root; all packs are stored when this returns."""
+        distrust = Distrust.of(condemned)
+        if parent is not None and distrust.concerns(parent):
+            self._distrust = distrust
         expected = _count_blocks(self._list_data(plan)) * BLOCK_BYTES
         self._progress.expect(expected)
         with ExitStack() as stack:
-            known = KnownBlocks(self._repository, expected)
+            known = KnownBlocks(self._repository, condemned, expected)
             stack.callback(known.close)
             uploads = Uploads(self._repository.store, known.on_stored)
             stack.callback(uploads.close)
-            root = self._build(plan, parent, known, uploads)
+            root = self._build(plan, parent.root if parent is not None else None, known, uploads)
             uploads.wait()
             self.stored_bytes = uploads.confirm()
         return root
@@ -328,6 +339,7 @@ class _Run:
             pages,
             compressor=compressor,
             progress=self._progress,
+            distrusted=self._distrust.data,
         )
         builder = RootBuilder(parent, self._source.size_bytes, repository.identity, pages, repository.pages)
         for outcome in self._outcomes(leaves, self._list_jobs(plan, parent), parent):
@@ -346,8 +358,16 @@ class _Run:
 
     def _list_jobs(self, plan: _Plan, parent: Root | None) -> Iterator[LeafJob]:
         if plan.mode is CaptureMode.HINT:
-            return plan_hint(self._source, plan.changed)
+            return plan_hint(self._source, plan.changed, self._list_spoiled(parent))
         return plan_scan(self._source, _leaf_indexes(parent, self._repository))
+
+    def _list_spoiled(self, parent: Root | None) -> Iterator[int]:
+        if parent is None or not self._distrust.lists:
+            return
+        try:
+            yield from self._distrust.list_leaves(parent, self._repository.pages)
+        except Corruption as damage:
+            raise self._refuse_parent(damage) from damage
 
     def _outcomes(
         self, leaves: LeafCapture, jobs: Iterator[LeafJob], parent: Root | None
@@ -376,10 +396,14 @@ class _Run:
         refs = self._find_refs(batch, parent)
         wanted = [ref for ref in refs if ref is not None]
         read = dict(zip(wanted, self._repository.pages.read_leaves(wanted), strict=True))
-        paired = []
+        paired: list[tuple[LeafJob, PageRef | None, Leaf]] = []
         for job, ref in zip(batch, refs, strict=True):
             leaf = EMPTY_LEAF if ref is None else read[ref]
-            paired.append(self._heal(job) if isinstance(leaf, Corruption) else (job, ref, leaf))
+            if isinstance(leaf, Corruption):
+                paired.append(self._heal(job))
+                continue
+            kept = None if ref is None or self._distrust.spoils(ref) else ref
+            paired.append((self._distrust.look_again(job, leaf, self._source), kept, leaf))
         return paired
 
     def _find_refs(self, batch: list[LeafJob], parent: Root) -> list[PageRef | None]:
@@ -389,12 +413,14 @@ class _Run:
             indexes = list(group)
             for item in list_leaf_refs(parent, self._repository.pages, indexes[0], indexes[-1] + 1):
                 if isinstance(item, Visit):
-                    raise Corruption(
-                        f"the parent {self._request.parent} is damaged: {item.leaf}; capture without a parent, or"
-                        " from another one"
-                    )
+                    raise self._refuse_parent(item.leaf)
                 refs[item[0]] = item[1]
         return [refs.get(job.leaf_index) for job in batch]
+
+    def _refuse_parent(self, damage: object) -> Corruption:
+        return Corruption(
+            f"the parent {self._request.parent} is damaged: {damage}; capture without a parent, or from another one"
+        )
 
     def _heal(self, job: LeafJob) -> tuple[LeafJob, None, Leaf]:
         """The parent's leaf is damaged: look at everything in it, as if there were no parent here."""

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Final
 
-from lamina.engine.condemned import list_condemned
+from lamina.engine.condemned import Condemned
 from lamina.engine.dedup import BlockIndexCache
 from lamina.engine.format import DATA_FOLDER, KIND_DATA_PACK, BlockId, Location, PackId, parse_pack_key
 from lamina.engine.objects.store import ObjectMissingError
@@ -32,9 +32,16 @@ class KnownBlocks:
     It must be made after the session was published (docs/format.md §5, rule 1).
     """
 
-    def __init__(self, repository: Repository, expected_bytes: int) -> None:
-        """Look nothing up yet; `expected_bytes` bounds what may be spent on learning."""
+    def __init__(self, repository: Repository, condemned: Condemned, expected_bytes: int) -> None:
+        """Look nothing up yet.
+
+        Args:
+            repository: the repository.
+            condemned: what was condemned when the session had been published.
+            expected_bytes: how much the capture may have to store; it bounds what may be spent on learning.
+        """
         self._repository = repository
+        self._condemned = condemned.packs(KIND_DATA_PACK)
         self._expected_bytes = expected_bytes
         self._index: BlockIndexCache | None = None
         self._learn_lock = threading.Lock()
@@ -85,13 +92,12 @@ class KnownBlocks:
             return self._index
 
     def _learn(self, index: BlockIndexCache) -> None:
-        condemned = list_condemned(self._repository.store, self._repository.cipher).packs(KIND_DATA_PACK)
         most = _PACKS_PER_LISTING * (1 + self._expected_bytes // _BYTES_PER_LISTING)
         listing = (parse_pack_key(info.key) for info in self._repository.store.list(DATA_FOLDER))
         seen = [named[1] for named in islice(listing, most) if named is not None]
         if len(seen) < most:
             index.forget_all_but(seen)
-        unknown = index.allow(pack for pack in seen if pack not in condemned)
+        unknown = index.allow(pack for pack in seen if pack not in self._condemned)
         affordable = _FOOTERS_ALWAYS + self._expected_bytes // _BYTES_PER_FOOTER
         self._read_footers(index, unknown[:affordable])
 

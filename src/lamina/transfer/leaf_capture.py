@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from lamina.blockio.source import BlockSource
 from lamina.engine.blockmap.build import PageSink, write_leaf
 from lamina.engine.blockmap.page import Entry, Leaf, PageRef, Stored, Written
-from lamina.engine.format import BLOCK_BYTES, LEAF_BLOCKS, BlockId
+from lamina.engine.format import BLOCK_BYTES, LEAF_BLOCKS, BlockId, PackId
 from lamina.engine.packs.writer import PackWriter, Unsealed
 from lamina.engine.seal.compression import Compressor
 from lamina.engine.seal.hashing import ZERO_BLOCK, Identity
@@ -57,7 +57,9 @@ class LeafCapture:
         *,
         compressor: Compressor,
         progress: Progress,
+        distrusted: frozenset[PackId] = frozenset(),
     ) -> None:
+        """Prepare; what the parent has in `distrusted` packs is stored anew, also when it did not change."""
         self._source = source
         self._identity = identity
         self._known = known
@@ -65,10 +67,13 @@ class LeafCapture:
         self._pages = pages
         self._compressor = compressor
         self._progress = progress
+        self._distrusted = distrusted
         self._buffers = threading.local()
 
     def capture(self, job: LeafJob, parent_ref: PageRef | None, parent: Leaf) -> LeafOutcome:
-        """Bring one leaf up to date; the parent's page is used again when nothing in it changed.
+        """Bring one leaf up to date; the parent's page is used again when nothing in it changed or moved.
+
+        Without a reference to that page a new one is written in any case.
 
         Raises:
             Fault: the disk could not be read, or the store failed.
@@ -88,7 +93,7 @@ class LeafCapture:
         for within, block_id in news.blocks.items():
             entries[within] = Stored(block_id, places[block_id])
         changed = sum(map(_differs, entries, parent.entries))
-        if not changed:
+        if not changed and parent_ref is not None and entries == list(parent.entries):
             return LeafOutcome(job.leaf_index, parent_ref, job.read_blocks, 0, 0)
         ref = write_leaf(Leaf(tuple(entries)), self._identity, self._pages)
         return LeafOutcome(job.leaf_index, ref, job.read_blocks, changed, len(news.records))
@@ -105,11 +110,17 @@ class LeafCapture:
                 continue
             block_id = self._identity.block(block)
             old = parent.entries[within]
-            if type(old) is Stored and old.block_id == block_id:
+            if self._is_kept(old, block_id):
                 entries[within] = old
             else:
                 fresh.append(_Fresh(within, block_id, block))
         return fresh
+
+    def _is_kept(self, old: Entry, block_id: BlockId) -> bool:
+        """Whether the parent has the same block at the same place, where it can be relied on."""
+        if type(old) is not Stored or old.block_id != block_id:
+            return False
+        return old.location.pack not in self._distrusted
 
     def _keep(self, fresh: Sequence[_Fresh], entries: list[Entry], news: "_News") -> None:
         """Use an old place for every block that the repository has; compress the others."""

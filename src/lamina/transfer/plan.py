@@ -56,17 +56,18 @@ def plan_scan(source: BlockSource, parent_leaves: Iterable[int]) -> Iterator[Lea
     """Jobs for a whole disk. Leaves that only the parent has become jobs of holes."""
     extents = source.list_extents(0, source.size_bytes)
     found = _jobs(extents, Look.HOLE, skip_holes=True)
-    absent = (LeafJob(index, bytes([Look.HOLE]) * LEAF_BLOCKS) for index in parent_leaves)
-    merged = heapq.merge(found, absent, key=lambda job: job.leaf_index)
-    for _, group in groupby(merged, key=lambda job: job.leaf_index):
-        # The merge is stable: of two jobs for one leaf, the one with the source's extents comes first.
-        yield next(group)
+    return _add_jobs(found, parent_leaves, Look.HOLE)
 
 
-def plan_hint(source: BlockSource, changed: Iterable[Extent]) -> Iterator[LeafJob]:
-    """Jobs for the extents of a hint, which are in order, aligned to blocks, disjoint, and within the disk."""
+def plan_hint(
+    source: BlockSource, changed: Iterable[Extent], spoiled_leaves: Iterable[int] = ()
+) -> Iterator[LeafJob]:
+    """Jobs for the extents of a hint, which are in order, aligned to blocks, disjoint, and within the disk.
+
+    The spoiled leaves of the parent, in order, have a job too: one that keeps everything.
+    """
     extents = (extent for change in changed for extent in source.list_extents(change.offset, change.length))
-    yield from _jobs(extents, Look.KEEP, skip_holes=False)
+    return _add_jobs(_jobs(extents, Look.KEEP, skip_holes=False), spoiled_leaves, Look.KEEP)
 
 
 def plan_leaf(source: BlockSource, leaf_index: int) -> LeafJob:
@@ -90,6 +91,15 @@ def align_hint(changed: Iterable[Extent], size_bytes: int) -> list[Extent]:
             aligned.pop()
         aligned.append(Extent(start, end - start))
     return aligned
+
+
+def _add_jobs(found: Iterator[LeafJob], leaves: Iterable[int], look: Look) -> Iterator[LeafJob]:
+    """Add a job with one look for every leaf that has none."""
+    others = (LeafJob(index, bytes([look]) * LEAF_BLOCKS) for index in leaves)
+    merged = heapq.merge(found, others, key=lambda job: job.leaf_index)
+    for _, group in groupby(merged, key=lambda job: job.leaf_index):
+        # The merge is stable: of two jobs for one leaf, the one with the source's extents comes first.
+        yield next(group)
 
 
 def _jobs(extents: Iterable[Extent], ground: Look, *, skip_holes: bool) -> Iterator[LeafJob]:

@@ -21,6 +21,7 @@ _MOVES = 1200
 _WEIGHTS = {
     World.step: 60,
     World.capture: 2.0,
+    World.duplicate: 0.6,
     World.sweep: 1.8,
     World.delete: 1.2,
     World.restore: 0.5,

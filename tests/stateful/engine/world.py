@@ -1,4 +1,4 @@
-"""A world of captures, restores, deletes, sweeps and compactions that run at once, and what must never happen in it.
+"""A world of captures, restores, deletes, sweeps and so on that run at once, and what must never happen in it.
 
 Checked at every call (`GuardedStore`): nothing goes that a snapshot needs, nothing comes that is not all there.
 Checked when an operation ends: it did what it said, or had an excuse. Checked at the end of all: every snapshot
@@ -15,6 +15,7 @@ from lamina.engine.repository import Repository, SnapshotExistsError, SnapshotNo
 from lamina.engine.sessions import SESSIONS, list_sessions
 from lamina.failures import Corruption, Fault
 from lamina.transfer.capture import CaptureRequest, ChangeHint, capture
+from lamina.transfer.duplicate import DuplicateRequest, duplicate
 from lamina.transfer.progress import Progress
 from lamina.transfer.restore import restore
 from tests.factories.disks import SparseDisk, SparseTarget, fill
@@ -102,6 +103,29 @@ class World:
                 assert not actor.outcome.hint_lied
 
         self._start(f"capture {snapshot_id}", lambda repo: capture(repo, frozen, request, Progress()), judge)
+
+    def duplicate(self):
+        """Make a second snapshot of the content of one that is there now."""
+        original = self._pick_snapshot()
+        if original is None:
+            return
+        snapshot_id = f"s-{next(self._numbers)}"
+        self._expected[snapshot_id] = self._expected[original]
+        self._changed_since[snapshot_id] = list(self._changed_since[original])
+        request = DuplicateRequest(original=original, snapshot_id=snapshot_id, tracking=snapshot_id)
+
+        def judge(actor):
+            if isinstance(actor.outcome, SnapshotNotFoundError):
+                assert original in self._deleted or not self._was_committed(original)
+            elif isinstance(actor.outcome, Exception):
+                assert isinstance(actor.outcome, SnapshotExistsError | Corruption | Fault), repr(
+                    actor.outcome
+                )
+                assert actor in self._slept, repr(actor.outcome)
+            else:
+                assert snapshot_id in self.store.observer.list_snapshots() or snapshot_id in self._deleted
+
+        self._start(f"duplicate {snapshot_id}", lambda repo: duplicate(repo, request), judge)
 
     def restore(self):
         """Restore a snapshot that is there now."""

@@ -9,7 +9,7 @@ from lamina.control.preferences import CallRates
 from tests.factories.api import make_installation
 
 NAMES = sorted(action.name for action in load_actions().values())
-SECONDS = 3.2  # between two calls of an action
+SECONDS = 8  # between two calls of an action
 # What the whole pipeline can answer to a call without parameters; what is tested here comes before them.
 LIMITED = ("Throttling", "SignatureNonceUsed", "RequestTooLarge")
 

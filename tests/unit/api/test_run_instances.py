@@ -161,6 +161,8 @@ def test_what_is_paid_in_advance_expires(installation, caller, period, expired):
     put(installation, instance_id, expires_at=installation.clock.now() - timedelta(seconds=1))
     [shown] = list_instances(caller, LockReason="financial")
     assert shown["OperationLocks"] == {"LockReason": [{"LockReason": "financial"}]}
+    disks = caller.call("DescribeDisks", RegionId=REGION, LockReason="financial").json["Disks"]["Disk"]
+    assert [disk["OperationLocks"]["OperationLock"] for disk in disks] == [[{"LockReason": "financial"}]]
     start = caller.call("StartInstance", InstanceId=instance_id)
     assert (start.status, start.code) == (403, "InstanceExpired")
     stop = caller.call("StopInstance", InstanceId=instance_id)

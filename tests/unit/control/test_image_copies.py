@@ -36,7 +36,11 @@ from lamina.control.kinds import KINDS
 from lamina.control.recover import recover
 from lamina.control.regions.queries import get_region
 from lamina.control.scope import Limits
-from lamina.control.snapshots.errors import SnapshotHeldByImageError, SnapshotQuotaError
+from lamina.control.snapshots.errors import (
+    SnapshotDataMissingError,
+    SnapshotHeldByImageError,
+    SnapshotQuotaError,
+)
 from lamina.control.snapshots.records import ChainRecord, SnapshotRecord
 from lamina.control.snapshots.states import SnapshotState
 from lamina.control.tags.queries import list_tags
@@ -358,6 +362,20 @@ def test_what_is_refused(site):
     with pytest.raises(SnapshotQuotaError):
         start_copy(site, image_id)
     copy(site, image_id, to=NEAR)
+
+
+def test_an_image_without_its_data_is_refused_and_a_sharer_is_told_no_snapshot(site):
+    image_id = make_image(site, data=None)
+    other = site.as_another_account()
+    [snapshot_id] = list_snapshots(site, image_id)
+    with site.scope() as scope:
+        share_image(scope, image_id, add=[other.account_id])
+        scope.session.get(SnapshotRecord, snapshot_id).is_data_missing = True
+    with pytest.raises(SnapshotDataMissingError, match=snapshot_id):
+        start_copy(site, image_id)
+    with pytest.raises(ImageStateError) as refused:
+        start_copy(other, image_id, to=NEAR)
+    assert snapshot_id not in str(refused.value)
 
 
 def test_snapshots_of_copies_come_back_without_the_database(tmp_path):

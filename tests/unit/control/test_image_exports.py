@@ -119,7 +119,7 @@ def test_an_image_is_exported_once_at_a_time_and_not_deleted_meanwhile(site):
     assert len(list_objects(site)) == 2
 
 
-def test_an_account_exports_a_few_images_at_a_time(site):
+def test_e35a_an_account_exports_a_few_images_at_a_time(site):
     make_bucket(site)
     images = [make_image(site, CONTENT, name=f"image-{index}") for index in range(3)]
     for image in images[:2]:

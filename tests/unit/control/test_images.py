@@ -15,7 +15,7 @@ from lamina.control.images.plan import DiskOfImage
 from lamina.control.images.queries import BUILT_IN_ID, find_newest_of_family, find_usable_image
 from lamina.control.images.restart import restart_images
 from lamina.control.images.states import Architecture, ImageState, OsType
-from lamina.control.images.views import Ownership
+from lamina.control.images.viewing import Ownership
 from lamina.control.instances.errors import (
     InstanceNotFoundError,
     InstanceSecurityLockError,

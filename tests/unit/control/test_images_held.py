@@ -7,13 +7,14 @@ from sqlalchemy import select
 
 from lamina.control.disks.states import DiskState
 from lamina.control.images import errors
+from lamina.control.images.compare import compare_images
 from lamina.control.images.modify import ImageChange, modify_image
 from lamina.control.images.publish import BuiltInImageError, set_public
 from lamina.control.images.queries import BUILT_IN_ID, find_usable_image
 from lamina.control.images.records import ImageDiskRecord, ImageRecord, ImageShareRecord
 from lamina.control.images.share import list_shares
 from lamina.control.images.states import ImageOrigin, ImageState
-from lamina.control.images.views import Ownership
+from lamina.control.images.viewing import Ownership
 from lamina.control.paging import Slice
 from lamina.control.scope import Limits
 from lamina.control.snapshots.errors import SnapshotHeldByDiskError, SnapshotHeldByImageError
@@ -21,7 +22,7 @@ from lamina.control.snapshots.expire import expire_snapshots
 from lamina.control.snapshots.groups.create import NewGroup, create_group
 from lamina.control.snapshots.groups.delete import delete_group
 from lamina.control.snapshots.queries import SnapshotFilter, list_snapshots
-from lamina.control.snapshots.records import HoldRecord
+from lamina.control.snapshots.records import HoldRecord, SnapshotRecord
 from lamina.control.snapshots.states import SnapshotKind, SnapshotUsage
 from lamina.control.tags.records import TagRecord
 from lamina.ids import AccountId
@@ -272,6 +273,24 @@ class TestSharing:
         share(site, image_id, remove=[other.account_id])
         remove_image(site, image_id)
         assert list_disks_of(other, instance_id)[0].state is DiskState.IN_USE
+
+
+class TestData:
+    def test_an_image_follows_its_snapshots(self, site, image_id, snapshot_id):
+        def look_at(is_missing):
+            with site.installation.database.transaction() as session:
+                session.get(SnapshotRecord, snapshot_id).is_data_missing = is_missing
+            compare_images(site.installation)
+            return find_image(site, image_id).state
+
+        assert look_at(is_missing=False) is ImageState.AVAILABLE
+        assert look_at(is_missing=True) is ImageState.UNAVAILABLE
+        with site.scope() as scope, pytest.raises(errors.ImageStateError):
+            find_usable_image(scope, image_id)
+        with site.scope() as scope:
+            assert find_usable_image(scope, BUILT_IN_ID).state is ImageState.AVAILABLE
+        assert look_at(is_missing=True) is ImageState.UNAVAILABLE
+        assert look_at(is_missing=False) is ImageState.AVAILABLE
 
 
 class TestPublic:

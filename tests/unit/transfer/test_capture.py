@@ -27,8 +27,8 @@ from tests.factories.repositories import (
     take,
 )
 
-# A session, the parent's listing and manifest, two pages for the sample, the commit, the session's end.
-_REQUESTS_WITHOUT_CHANGE = 7
+# A session, the condemned lists, the parent's listing and manifest, two pages for the sample, the commit, the end.
+_REQUESTS_WITHOUT_CHANGE = 8
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from lamina.api.shapes.tags import TagShape, show_tags
 from lamina.control.images.queries import USABLE
 from lamina.control.images.records import ImageDiskRecord
 from lamina.control.images.states import ImageOrigin
-from lamina.control.images.views import ImageView
-from lamina.ids import ImageId, SnapshotId
+from lamina.control.images.viewing import ImageView
+from lamina.ids import ImageId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class ImageDiskShape:
     device: str
     type: str
     size: str
-    snapshot_id: SnapshotId | str
+    snapshot_id: str
     progress: str
     remain_time: int
     format: str = ""

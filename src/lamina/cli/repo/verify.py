@@ -7,6 +7,7 @@ import click
 from lamina.cli.output import json_option, print_facts, print_json, progress_bar, say
 from lamina.cli.repo.access import Access, with_access
 from lamina.cli.repo.stopping import raise_cancelled, stopping_by
+from lamina.engine.maintenance.condemn import condemn_damaged
 from lamina.engine.maintenance.verify import VerifyReport, verify
 from lamina.failures import Corruption, Refusal
 from lamina.ids import SnapshotId
@@ -24,12 +25,17 @@ from lamina.units import format_bytes
     type=click.FloatRange(0, 100),
     help="Read and authenticate this share of the packs, chosen at random.",
 )
+@click.option("--condemn", is_flag=True, help="Let later captures store anew what lies in damaged packs.")
 @json_option
-def command(access: Access, *, snapshot: str | None, full: bool, sample: float | None, as_json: bool) -> None:
-    """Check SNAPSHOT, or everything in STORE. Nothing is changed.
+def command(
+    access: Access, *, snapshot: str | None, full: bool, sample: float | None, condemn: bool, as_json: bool
+) -> None:
+    """Check SNAPSHOT, or everything in STORE. Nothing is changed unless --condemn is given.
 
     Without --full or --sample the structure is checked: that manifests and block maps open, and that every record
     lies within a pack that is there.
+
+    --condemn is for ever: first try to bring damaged objects back from a copy of the store.
     """
     if full and sample is not None:
         raise Refusal("--full and --sample exclude each other: leave one of them out")
@@ -43,10 +49,13 @@ def command(access: Access, *, snapshot: str | None, full: bool, sample: float |
             workers=access.settings.workers,
             on_read=meter.set,
         )
+    condemned = condemn_damaged(repository, report.damaged_packs) if condemn else []
     if as_json:
-        print_json({"sound": report.is_sound, **asdict(report)})
+        print_json({"sound": report.is_sound, **asdict(report), "condemned": condemned})
     else:
         _print(report)
+        for key in condemned:
+            say(f"condemned: {key}")
     if not report.is_sound:
         ranges, objects = len(report.damaged_ranges), len(report.damaged_objects)
         raise Corruption(f"damage was found: {ranges} ranges of snapshots, {objects} objects or places")

@@ -39,8 +39,8 @@ def check_bills(plant: Installation) -> None:
         with plant.database.transaction(of=account_id) as session:
             mended = sum(mend_ends(session, account_id, region_id, since) for region_id in regions)
         if mended:
-            event = "ends in the log of sizes were wrong"
-            log(_LOGGER, logging.CRITICAL, event, account_id=account_id, count=mended)
+            facts = {"account_id": account_id, "count": mended}
+            log(_LOGGER, logging.CRITICAL, "ends in the log of sizes were wrong", **facts)
         _check_latest(plant, account_id)
 
 

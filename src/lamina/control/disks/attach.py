@@ -24,6 +24,7 @@ from lamina.control.instances.locks import require_unlocked
 from lamina.control.instances.queries import get_instance, require_state
 from lamina.control.instances.records import InstanceRecord
 from lamina.control.instances.states import InstanceState
+from lamina.control.keys.queries import require_enabled
 from lamina.control.scope import Scope
 from lamina.ids import DiskId, InstanceId
 
@@ -62,6 +63,7 @@ def attach_disk(scope: Scope, wanted: Attachment) -> DiskRecord:
         DiskCategoryError: it is a local disk.
         InstanceSecurityLockError, InstanceArrearsError: the instance is locked.
         DiskStateError: it is not `Available`.
+        KeyNotEnabledError, KeyDestroyedError: its key cannot be used now.
         DiskConnectedError: it is open through a connection.
         ZoneMismatchError: it lies in another zone.
         InstanceStateError: the instance is neither `Running` nor `Stopped`; for a system disk, not `Stopped`.
@@ -116,6 +118,7 @@ def _check_disk(scope: Scope, disk: DiskRecord, instance: InstanceRecord) -> Non
     require_unlocked(scope, instance)
     if disk.state not in _ALLOWED:
         raise DiskStateError(disk.id, disk.state, _ALLOWED)
+    require_enabled(scope.session, disk.key_id)
     connection = find_connection(scope, disk.id)
     if connection is not None:
         raise DiskConnectedError(disk.id, connection.id)

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from lamina.control.disks.copying import copy_to_disk, open_data
 from lamina.control.disks.empty import settle_creation
+from lamina.control.disks.unlock import make_volume, open_volume
 from lamina.control.installation import Installation
 from lamina.ids import AccountId, DiskId, RegionId, SnapshotId
 from lamina.tasks.context import StepContext
@@ -26,7 +27,7 @@ class BuildArguments:
 
 
 def _make(plant: Installation, task: BuildArguments, _context: StepContext) -> None:
-    with plant.volumes.create(task.disk_id, task.size_bytes) as target:
+    with make_volume(plant, task.disk_id, task.size_bytes) as target:
         target.flush()
 
 
@@ -35,8 +36,8 @@ def _unmake(plant: Installation, task: BuildArguments, _context: StepContext) ->
 
 
 def _fill(plant: Installation, task: BuildArguments, context: StepContext) -> None:
-    repository = open_data(plant, task.account_id, task.region_id, task.snapshot_id)
-    with plant.volumes.open(task.disk_id) as target:
+    repository = open_data(plant, task.snapshot_id)
+    with open_volume(plant, task.disk_id) as target:
         copy_to_disk(repository, task.snapshot_id, target, context, plant.settings.workers)
 
 

@@ -16,6 +16,7 @@ from lamina.control.disks.errors import ConnectionNotFoundError, DiskRangeError
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskState
 from lamina.control.disks.volumes import Volumes
+from lamina.control.keys.queries import require_enabled
 from lamina.control.scope import Scope
 from lamina.ids import ConnectionId, DiskId
 
@@ -94,11 +95,13 @@ def open_channel(scope: Scope, volumes: Volumes, connection_id: ConnectionId) ->
 
     Raises:
         ConnectionNotFoundError: there is no such connection, or it has ended.
+        KeyNotEnabledError, KeyDestroyedError: the disk's key cannot be used now.
     """
     connection = renew_connection(scope, connection_id)
     disk = scope.session.get(DiskRecord, connection.disk_id)
     if disk is None or disk.state not in _OPEN:
         raise ConnectionNotFoundError(connection_id)
+    require_enabled(scope.session, disk.key_id)
     return DiskChannel(
         connection_id=connection_id,
         disk_id=disk.id,

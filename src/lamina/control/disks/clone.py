@@ -1,7 +1,7 @@
 """Copy a disk into a new one (CloneDisks): freeze it, make the new disk, copy what holds data, drop the freeze."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -15,8 +15,10 @@ from lamina.control.disks.errors import DiskShrinkError
 from lamina.control.disks.queries import get_disk
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskRole, DiskState
+from lamina.control.disks.unlock import find_sealing, make_volume
 from lamina.control.disks.volumes import Volume
 from lamina.control.installation import Installation
+from lamina.control.keys.choose import Encryption, choose_key
 from lamina.control.scope import Scope
 from lamina.control.snapshots.create import check_disk
 from lamina.control.snapshots.states import SnapshotKind
@@ -41,6 +43,7 @@ class DiskClone:
         category: what the copy is.
         performance_level: of an ESSD; PL1 unless given.
         size_gib: how large; not smaller than the source.
+        encryption: how it is encrypted; as its source by default.
         tags: key to value.
     """
 
@@ -48,6 +51,7 @@ class DiskClone:
     category: DiskCategory
     performance_level: PerformanceLevel | None = None
     size_gib: int
+    encryption: Encryption = Encryption()
     name: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -75,6 +79,7 @@ def clone_disk(scope: Scope, new: DiskClone) -> DiskRecord:
         SnapshotInProgressError: a snapshot of it is being created.
         DiskShrinkError: the copy would be smaller than its source.
         DiskCategoryError, DiskSizeError: such disks cannot be created.
+        KeyWithoutEncryptionError and further: it cannot be encrypted so; see `keys.choose`.
         TagKeyError, TagValueError, TagQuotaError: the tags break the rules.
         TaskBusyError: something else is being done with it.
     """
@@ -97,6 +102,7 @@ def clone_disk(scope: Scope, new: DiskClone) -> DiskRecord:
         state=DiskState.CREATING,
         was_attached=False,
         source_disk_id=source.id,
+        key_id=choose_key(replace(scope, region_id=source.region_id), new.encryption, source.key_id),
         created_at=scope.clock.now(),
     )
     scope.session.add(disk)
@@ -119,7 +125,7 @@ def _thaw(plant: Installation, task: CloneArguments, _context: StepContext) -> N
 def _copy(plant: Installation, task: CloneArguments, context: StepContext) -> None:
     with (
         _take(plant, task) as frozen,
-        plant.volumes.create(task.disk_id, task.size_bytes) as target,
+        make_volume(plant, task.disk_id, task.size_bytes) as target,
     ):
         _copy_data(frozen.source, target, context)
         target.flush()
@@ -147,6 +153,7 @@ CLONE_DISK: Final = TaskKind(
 
 
 def _take(plant: Installation, task: CloneArguments) -> FrozenVolume:
+    find_sealing(plant, task.source_id)  # refuses a key that cannot be used now
     return plant.volumes.freeze(task.source_id, task.disk_id, None)
 
 

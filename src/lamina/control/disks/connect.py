@@ -12,6 +12,7 @@ from lamina.control.disks.host import require_host_stopped
 from lamina.control.disks.queries import find_connection, get_connection, get_disk
 from lamina.control.disks.records import ConnectionRecord, DiskRecord
 from lamina.control.disks.states import DiskState
+from lamina.control.keys.queries import require_enabled
 from lamina.control.scope import Scope
 from lamina.ids import ConnectionId, DiskId, mint_connection_id
 
@@ -26,12 +27,14 @@ def connect(scope: Scope, disk_id: DiskId) -> ConnectionRecord:
         InstanceSecurityLockError, InstanceArrearsError: its instance is locked.
         InstanceStateError: its instance is not `Stopped`; a running one has its disks for itself.
         DiskStateError: it is neither `Available` nor `In_use`.
+        KeyNotEnabledError, KeyDestroyedError: its key cannot be used now.
         DiskConnectedError: somebody has it open.
     """
     disk = get_disk(scope, disk_id)
     require_host_stopped(scope, disk)
     if disk.state not in _ALLOWED:
         raise DiskStateError(disk_id, disk.state, _ALLOWED)
+    require_enabled(scope.session, disk.key_id)
     present = find_connection(scope, disk_id)
     if present is not None:
         raise DiskConnectedError(disk_id, present.id)

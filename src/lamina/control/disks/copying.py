@@ -2,26 +2,26 @@
 
 from lamina.control.disks.volumes import Volume
 from lamina.control.installation import Installation
+from lamina.control.snapshots.stored import find_repository
 from lamina.engine.repository import Repository, SnapshotNotFoundError
 from lamina.failures import Corruption
-from lamina.ids import AccountId, RegionId, SnapshotId
+from lamina.ids import SnapshotId
 from lamina.tasks.context import StepContext
 from lamina.transfer.progress import Progress
 from lamina.transfer.restore import RestoreRequest, restore
 
 
-def open_data(
-    plant: Installation, account_id: AccountId, region_id: RegionId, snapshot_id: SnapshotId
-) -> Repository:
+def open_data(plant: Installation, snapshot_id: SnapshotId) -> Repository:
     """The repository that holds a snapshot's data, after a look at its manifest.
 
     Raises:
+        KeyNotEnabledError, KeyDestroyedError: the snapshot's key cannot be used now.
         Corruption: the repository or the manifest is not there although the snapshot is accomplished.
         Fault: the store failed.
     """
-    repository = plant.repositories.find(account_id, region_id)
+    repository = find_repository(plant, snapshot_id)
     if repository is None:
-        raise Corruption(f"the data of snapshot {snapshot_id} is gone: region {region_id} has no repository")
+        raise Corruption(f"the data of snapshot {snapshot_id} is gone: its region has no repository")
     try:
         repository.read_manifest(snapshot_id)
     except SnapshotNotFoundError as error:

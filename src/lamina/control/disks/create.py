@@ -13,6 +13,7 @@ from lamina.control.disks.categories import (
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.start import start_build, start_empty
 from lamina.control.disks.states import DiskRole, DiskState
+from lamina.control.keys.choose import Encryption, choose_key
 from lamina.control.regions.queries import get_zone
 from lamina.control.scope import Scope
 from lamina.control.snapshots.errors import SnapshotNotFoundError
@@ -35,6 +36,7 @@ class NewDisk:
         performance_level: of an ESSD; PL1 unless given.
         size_gib: how large; may be absent when there is a snapshot, and is never below the snapshot's.
         snapshot_id: what it is made from; an accomplished snapshot of the account in the scope's region.
+        encryption: how it is encrypted; as its snapshot by default.
         tags: key to value.
     """
 
@@ -43,6 +45,7 @@ class NewDisk:
     performance_level: PerformanceLevel | None = None
     size_gib: int | None = None
     snapshot_id: SnapshotId | None = None
+    encryption: Encryption = Encryption()
     name: str | None = None
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -57,6 +60,7 @@ class ImportedDisk:
         size_bytes: how large the original is; the disk has the next whole GiB.
         category: what it is; also a local one.
         role: system or data.
+        encryption: how it is encrypted.
         tags: key to value.
     """
 
@@ -64,6 +68,7 @@ class ImportedDisk:
     size_bytes: int
     category: DiskCategory = DiskCategory.CLOUD_ESSD
     role: DiskRole = DiskRole.DATA
+    encryption: Encryption = Encryption()
     name: str | None = None
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -79,6 +84,7 @@ def create_disk(scope: Scope, new: NewDisk) -> DiskRecord:
         SnapshotDataMissingError: the object store does not have the snapshot's data.
         DiskCategoryError: such disks cannot be created.
         DiskSizeError: the category has no disks of this size.
+        KeyWithoutEncryptionError and further: it cannot be encrypted so; see `keys.choose`.
         TagKeyError, TagValueError, TagQuotaError: the tags break the rules.
     """
     get_zone(scope.session, scope.region_id, new.zone_id)
@@ -86,6 +92,7 @@ def create_disk(scope: Scope, new: NewDisk) -> DiskRecord:
     level = choose_level(new.category, new.performance_level)
     size_gib = max(new.size_gib or 0, snapshot.disk_size_gib if snapshot is not None else 0)
     check_size(new.category, level, size_gib)
+    key_id = choose_key(scope, new.encryption, snapshot.key_id if snapshot is not None else None)
     disk = DiskRecord(
         id=mint_disk_id(),
         account_id=scope.account_id,
@@ -100,6 +107,7 @@ def create_disk(scope: Scope, new: NewDisk) -> DiskRecord:
         state=DiskState.CREATING,
         was_attached=False,
         source_snapshot_id=new.snapshot_id,
+        key_id=key_id,
         created_at=scope.clock.now(),
     )
     _add(scope, disk, new.tags)
@@ -117,6 +125,7 @@ def import_disk(scope: Scope, new: ImportedDisk) -> DiskRecord:
     Raises:
         ZoneNotFoundError: the region has no such zone.
         DiskSizeError: the category has no disks of this size.
+        KeyWithoutEncryptionError and further: it cannot be encrypted so; see `keys.choose`.
         TagKeyError, TagValueError, TagQuotaError: the tags break the rules.
     """
     get_zone(scope.session, scope.region_id, new.zone_id)
@@ -137,6 +146,7 @@ def import_disk(scope: Scope, new: ImportedDisk) -> DiskRecord:
         created_at=now,
         attached_at=now,
         detached_at=now,
+        key_id=choose_key(scope, new.encryption),
     )
     _add(scope, disk, new.tags)
     disk.task_id = start_empty(scope.session, scope.clock, disk)
@@ -147,7 +157,7 @@ def _get_source(scope: Scope, snapshot_id: SnapshotId) -> SnapshotRecord:
     snapshot = get_snapshot(scope, snapshot_id)
     if snapshot.region_id != scope.region_id:
         raise SnapshotNotFoundError(snapshot_id)
-    require_ready(snapshot)
+    require_ready(scope.session, snapshot)
     return snapshot
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from lamina.control.disks.leave import drop_disk
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskState
+from lamina.control.disks.unlock import make_volume
 from lamina.control.installation import Installation
 from lamina.ids import DiskId
 from lamina.tasks.context import StepContext
@@ -24,7 +25,7 @@ class EmptyArguments:
 
 
 def _make(plant: Installation, task: EmptyArguments, _context: StepContext) -> None:
-    with plant.volumes.create(task.disk_id, task.size_bytes) as target:
+    with make_volume(plant, task.disk_id, task.size_bytes) as target:
         target.flush()
 
 

@@ -29,6 +29,7 @@ class DiskFilter:
         disk_ids: only these; an empty list matches nothing.
         instance_id: attached to this instance.
         is_security_locked: its instance is locked by the operator, or it is not.
+        expired_by: its instance was paid for in advance, until this instant at the latest.
         policy_id: this automatic snapshot policy is applied to it.
         has_policy: one is applied to it, or none is.
         tags: key to value; None as a value matches any.
@@ -49,6 +50,7 @@ class DiskFilter:
     performance_level: PerformanceLevel | None = None
     is_portable: bool | None = None
     is_security_locked: bool | None = None
+    expired_by: datetime | None = None
     delete_with_instance: bool | None = None
     delete_auto_snapshot: bool | None = None
     enable_auto_snapshot: bool | None = None
@@ -181,10 +183,20 @@ def _match(scope: Scope, wanted: DiskFilter) -> list[ColumnElement[bool]]:
     if wanted.is_security_locked is not None:
         locked = (
             select(InstanceRecord.id)
-            .where(InstanceRecord.id == DiskRecord.instance_id, InstanceRecord.is_security_locked)
+            .where(
+                InstanceRecord.id == DiskRecord.instance_id,
+                InstanceRecord.account_id
+                == scope.account_id,  # not that it could be another's: it leads to an index
+                InstanceRecord.is_security_locked,
+            )
             .exists()
         )
         conditions.append(locked if wanted.is_security_locked else ~locked)
+    if wanted.expired_by is not None:
+        expired = select(InstanceRecord.id).where(
+            InstanceRecord.account_id == scope.account_id, InstanceRecord.expires_at <= wanted.expired_by
+        )
+        conditions.append(DiskRecord.instance_id.in_(expired))
     if wanted.has_policy is not None:
         has_policy = DiskRecord.policy_id.is_not(None)
         conditions.append(has_policy if wanted.has_policy else ~has_policy)

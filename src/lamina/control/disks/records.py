@@ -9,6 +9,7 @@ from lamina.control.accounts.records import AccountRecord
 from lamina.control.disks.categories import DiskCategory, PerformanceLevel
 from lamina.control.disks.states import TRANSITIONS, DiskRole, DiskState
 from lamina.control.instances.records import InstanceRecord
+from lamina.control.keys.records import KeyRecord
 from lamina.control.regions.records import RegionRecord, ZoneRecord
 from lamina.database import Record, one_of
 from lamina.ids import (
@@ -16,6 +17,7 @@ from lamina.ids import (
     ConnectionId,
     DiskId,
     InstanceId,
+    KeyId,
     PolicyId,
     RegionId,
     SnapshotId,
@@ -45,6 +47,7 @@ class DiskRecord(Record):
         enable_auto_snapshot: policies may take snapshots of it.
         policy_id: the automatic snapshot policy that is applied to it, if one is.
         policy_applied_at: since when.
+        key_id: what its bytes and its snapshots are encrypted with; constant for life.
     """
 
     __tablename__ = "disks"
@@ -89,6 +92,7 @@ class DiskRecord(Record):
     enable_auto_snapshot: Mapped[bool] = mapped_column(default=True)
     policy_id: Mapped[PolicyId | None]
     policy_applied_at: Mapped[datetime | None]
+    key_id: Mapped[KeyId | None] = mapped_column(ForeignKey(KeyRecord.id), index=True)
 
     @property
     def rest_state(self) -> DiskState:

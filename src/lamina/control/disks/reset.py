@@ -11,6 +11,7 @@ from lamina.control.disks.queries import find_connection, get_disk
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.start import start_roll_back
 from lamina.control.disks.states import DiskState
+from lamina.control.keys.queries import require_enabled
 from lamina.control.scope import Scope
 from lamina.control.snapshots.errors import SnapshotInProgressError
 from lamina.control.snapshots.queries import find_unfinished, get_snapshot, require_ready
@@ -35,6 +36,7 @@ def reset_disk(scope: Scope, disk_id: DiskId, snapshot_id: SnapshotId) -> DiskRe
         DiskResetInProgressError: it is being rolled back already, or replaced by another disk.
         DiskStateError: it is neither `Available` nor `In_use`.
         SnapshotNotReadyError: the snapshot is not accomplished.
+        KeyNotEnabledError, KeyDestroyedError: the key of the disk or of the snapshot cannot be used now.
         SnapshotDataMissingError: the object store does not have the snapshot's data.
         SnapshotInProgressError: another snapshot of the disk is unfinished.
         SnapshotMismatchError: the snapshot was taken of another disk.
@@ -50,7 +52,8 @@ def reset_disk(scope: Scope, disk_id: DiskId, snapshot_id: SnapshotId) -> DiskRe
             raise DiskResetInProgressError(disk_id)
     elif disk.state not in _ALLOWED:
         raise DiskStateError(disk_id, disk.state, _ALLOWED)
-    require_ready(snapshot)
+    require_ready(scope.session, snapshot)
+    require_enabled(scope.session, disk.key_id)
     unfinished = find_unfinished(scope, disk_id)
     if unfinished is not None:
         raise SnapshotInProgressError(disk_id, unfinished.id)

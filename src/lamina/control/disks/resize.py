@@ -14,6 +14,7 @@ from lamina.control.disks.states import DiskState
 from lamina.control.installation import Installation
 from lamina.control.instances.errors import InstanceNotRunningError
 from lamina.control.instances.states import InstanceState
+from lamina.control.keys.queries import require_enabled
 from lamina.control.scope import Scope
 from lamina.control.snapshots.errors import SnapshotInProgressError
 from lamina.control.snapshots.queries import find_unfinished
@@ -57,6 +58,7 @@ def resize_disk(scope: Scope, disk_id: DiskId, size_gib: int, *, is_online: bool
         InstanceNotRunningError: `is_online`, and no running machine has the disk.
         DiskStateError: it is neither `Available` nor `In_use`.
         SnapshotInProgressError: a snapshot of it is being created.
+        KeyNotEnabledError, KeyDestroyedError: its key cannot be used now.
         DiskShrinkError: it has that size, or is larger.
         DiskCategoryError: it is a local disk.
         DiskSizeError: its category has no disks of that size.
@@ -73,6 +75,7 @@ def resize_disk(scope: Scope, disk_id: DiskId, size_gib: int, *, is_online: bool
     unfinished = find_unfinished(scope, disk_id)
     if unfinished is not None:
         raise SnapshotInProgressError(disk_id, unfinished.id)
+    require_enabled(scope.session, disk.key_id)
     if size_gib <= disk.size_gib:
         raise DiskShrinkError(disk_id, disk.size_gib, size_gib)
     check_size(disk.category, disk.performance_level, size_gib)

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from lamina.control.disks.copying import copy_to_disk, open_data
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskState
+from lamina.control.disks.unlock import open_volume
 from lamina.control.installation import Installation
 from lamina.ids import AccountId, DiskId, RegionId, SnapshotId
 from lamina.tasks.context import StepContext
@@ -41,17 +42,17 @@ class _Touched:
 
 
 def _look(plant: Installation, task: RollBackArguments, _context: StepContext) -> None:
-    open_data(plant, task.account_id, task.region_id, task.snapshot_id)
-    with plant.volumes.open(task.disk_id):
+    open_data(plant, task.snapshot_id)
+    with open_volume(plant, task.disk_id):
         pass
 
 
 def _write(plant: Installation, task: RollBackArguments, context: StepContext) -> None:
-    repository = open_data(plant, task.account_id, task.region_id, task.snapshot_id)
+    repository = open_data(plant, task.snapshot_id)
     # nobody is connected any more, but a last write of an ended connection may still be on its way
     plant.volumes.end_turn(task.disk_id)
     context.save(_Touched(has_begun=True))
-    with plant.volumes.open(task.disk_id) as target:
+    with open_volume(plant, task.disk_id) as target:
         copy_to_disk(repository, task.snapshot_id, target, context, plant.settings.workers)
 
 

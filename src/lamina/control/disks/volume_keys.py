@@ -40,13 +40,18 @@ class VolumeKeys:
     def make(self, disk_id: DiskId, key_id: KeyId, version: int) -> UnitCipher:
         """A secret for a disk whose folder is there; the one that it has, if there is one.
 
+        Args:
+            disk_id: which disk.
+            key_id: what seals its secret.
+            version: the version of the key that its row names; a newer one is used while the key is rotated.
+
         Raises:
             KeyDestroyedError: the key was destroyed.
             Fault: its material or the file cannot be read or written.
         """
         if not self._path(disk_id).exists():
-            self._ring.make(key_id, version)
-            self._write(disk_id, key_id, version, secrets.token_bytes(KEY_BYTES))
+            with self._ring.sealing(key_id, version) as newest:
+                self._write(disk_id, key_id, newest, secrets.token_bytes(KEY_BYTES))
         return UnitCipher(self._open(disk_id, self._read(disk_id)))
 
     def open(self, disk_id: DiskId) -> UnitCipher | None:

@@ -23,6 +23,7 @@ from lamina.control.snapshots.errors import SnapshotQuotaError
 from lamina.control.snapshots.queries import require_ready
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.states import SnapshotKind, SnapshotState
+from lamina.failures import Refusal
 from lamina.ids import DiskId, RegionId
 
 
@@ -52,7 +53,7 @@ def copy_image(scope: Scope, new: NewImageCopy) -> ImageRecord:
     Raises:
         ImageNotFoundError: the account sees no such image in this region.
         BuiltInCopyError, CommunityImageError, SharedImageRegionError: an image of this sort is not copied there.
-        ImageStateError: it is not `Available`.
+        ImageStateError: it is not `Available`, or it is another account's and its data is lost.
         DestinationRegionError: there is no such region to copy to.
         SnapshotDataMissingError: the object store does not have the data of one of its disks.
         SnapshotQuotaError: a disk has as many manual snapshots in that region as it may have.
@@ -64,7 +65,7 @@ def copy_image(scope: Scope, new: NewImageCopy) -> ImageRecord:
     for disk in disks:
         snapshot = scope.session.get(SnapshotRecord, disk.snapshot_id) if disk.snapshot_id else None
         if snapshot is not None:
-            require_ready(snapshot)
+            _require_data(scope, source, snapshot)
             _require_room(target, snapshot)
     facts = ImageFacts(
         name=new.name,
@@ -104,6 +105,16 @@ def _choose_source(scope: Scope, new: NewImageCopy) -> ImageRecord:
     if source.state is not ImageState.AVAILABLE:
         raise ImageStateError(source.id, source.state)
     return source
+
+
+def _require_data(scope: Scope, source: ImageRecord, snapshot: SnapshotRecord) -> None:
+    """Let only an image pass whose data can be read; of another account's snapshots nothing is told."""
+    try:
+        require_ready(scope.session, snapshot)
+    except Refusal as refusal:
+        if source.account_id == scope.account_id:
+            raise
+        raise ImageStateError(source.id, ImageState.UNAVAILABLE) from refusal
 
 
 def _require_room(target: Scope, snapshot: SnapshotRecord) -> None:

@@ -70,8 +70,8 @@ class _AllCopied:
     snapshots: dict[SnapshotId, Copied]
 
 
-def _begin(plant: Installation, task: CopyImageArguments, _context: StepContext) -> None:
-    with plant.database.transaction() as session:
+def _begin(_plant: Installation, task: CopyImageArguments, context: StepContext) -> None:
+    with context.transaction() as session:
         image = session.get(ImageRecord, task.image_id)
         if image is not None and image.state is ImageState.WAITING:
             image.move_to(ImageState.CREATING)

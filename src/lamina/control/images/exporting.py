@@ -118,7 +118,7 @@ def _export_disk(plant: Installation, task: ExportArguments, context: StepContex
     """
     service = plant.buckets.service(task.region_id)
     key = name_object(task, context.lease.task_id, index)
-    source = _open(plant, task, task.disks[index])
+    source = _open(plant, task.disks[index])
     part = Part(context=context, index=index, count=len(task.disks))
     if task.format is ImageFormat.RAW and not isinstance(service, DirectoryBuckets):
         with service.writing(task.bucket, key) as out:
@@ -153,11 +153,11 @@ class _Source:
     request: RestoreRequest
 
 
-def _open(plant: Installation, task: ExportArguments, disk: ExportedDisk) -> _Source:
+def _open(plant: Installation, disk: ExportedDisk) -> _Source:
     request = RestoreRequest(workers=plant.settings.workers)
     if disk.snapshot_id is None:
         return _Source(size_bytes=disk.size_gib * GIB, request=request)
-    repository = open_data(plant, task.account_id, task.region_id, disk.snapshot_id)
+    repository = open_data(plant, disk.snapshot_id)
     manifest = repository.read_manifest(disk.snapshot_id)
     return _Source(
         size_bytes=manifest.size_bytes,

@@ -29,6 +29,7 @@ from lamina.control.regions.records import ZoneRecord
 from lamina.control.snapshots.annotations import annotate
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.settle import find_manifest, measure
+from lamina.control.snapshots.stored import ensure_repository
 from lamina.engine.format import BLOCK_BYTES
 from lamina.engine.repository import Repository
 from lamina.failures import Fault
@@ -107,7 +108,7 @@ class FileImport:
             Fault: a store or the file system failed.
             Cancelled: the step was told to stop.
         """
-        repository = self.plant.repositories.ensure(self.task.account_id, self.task.region_id)
+        repository = ensure_repository(self.plant, self._file.snapshot_id)
         manifest = find_manifest(repository, self._file.snapshot_id)
         if manifest is None:
             folder = clear_scratch(self.plant, self.context)

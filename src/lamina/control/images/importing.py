@@ -51,7 +51,7 @@ def _import(plant: Installation, task: ImportArguments, context: StepContext) ->
 def _unimport(plant: Installation, task: ImportArguments, context: StepContext) -> None:
     drop_scratch(plant, context.lease.task_id)
     for file in task.files:
-        remove_data(plant, task.account_id, task.region_id, file.snapshot_id)
+        remove_data(plant, file.snapshot_id)
 
 
 def _settle(plant: Installation, session: Session, task: ImportArguments, outcome: Outcome) -> None:

@@ -10,7 +10,7 @@ from lamina.control.disks.records import DiskRecord
 from lamina.control.images.queries import BUILT_IN_ID, USABLE, is_system_disk, is_visible
 from lamina.control.images.records import ImageDiskRecord, ImageRecord
 from lamina.control.images.states import Architecture, ImageOrigin, ImageState, OsType
-from lamina.control.images.views import ImageView, Ownership, view_images
+from lamina.control.images.viewing import ImageView, Ownership, view_images
 from lamina.control.paging import AgeOrder, Page, PageKey, Slice, fetch_slice
 from lamina.control.scope import Scope
 from lamina.control.tags.queries import has_tags

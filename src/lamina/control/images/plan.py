@@ -105,7 +105,7 @@ def _get_source(scope: Scope, snapshot_id: SnapshotId) -> SnapshotRecord:
     snapshot = get_snapshot(scope, snapshot_id)
     if snapshot.region_id != scope.region_id:
         raise SnapshotNotFoundError(snapshot_id)
-    require_ready(snapshot)
+    require_ready(scope.session, snapshot)
     if snapshot.category is not SnapshotCategory.STANDARD:
         raise ArchivedSourceError(snapshot_id)
     return snapshot

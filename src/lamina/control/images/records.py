@@ -16,10 +16,11 @@ from lamina.control.images.states import (
     LicenseType,
     OsType,
 )
+from lamina.control.keys.records import KeyRecord
 from lamina.control.regions.records import RegionRecord
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.database import Record, one_of
-from lamina.ids import AccountId, ImageId, RegionId, SnapshotId, TaskId
+from lamina.ids import AccountId, ImageId, KeyId, RegionId, SnapshotId, TaskId
 
 
 class ImageRecord(Record):
@@ -36,6 +37,7 @@ class ImageRecord(Record):
         task_id: the task that makes it.
         export_task_id: the latest task that exports it.
         failure: why making it failed.
+        copy_key_id: what the snapshots of a copy are encrypted with.
     """
 
     __tablename__ = "images"
@@ -69,6 +71,7 @@ class ImageRecord(Record):
     task_id: Mapped[TaskId | None]
     export_task_id: Mapped[TaskId | None]
     failure: Mapped[str | None]
+    copy_key_id: Mapped[KeyId | None] = mapped_column(ForeignKey(KeyRecord.id))
     created_at: Mapped[datetime]
 
     def move_to(self, state: ImageState) -> None:

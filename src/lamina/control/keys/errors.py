@@ -64,6 +64,36 @@ class KeyDeletionDueError(Refusal):
         self.key_id = key_id
 
 
+class KeyWithoutEncryptionError(Refusal):
+    """A key is named for something that is not to be encrypted."""
+
+    def __init__(self, key_id: KeyId) -> None:
+        super().__init__(f"key {key_id} is named without Encrypted; set Encrypted, or leave the key out")
+        self.key_id = key_id
+
+
+class DecryptionError(Refusal):
+    """What is made from something encrypted is encrypted as well."""
+
+    def __init__(self, key_id: KeyId) -> None:
+        super().__init__(
+            f"the source is encrypted with key {key_id}, and so is what is made from it; leave Encrypted out"
+        )
+        self.key_id = key_id
+
+
+class InheritedKeyError(Refusal):
+    """What is made from something encrypted has the key of that."""
+
+    def __init__(self, inherited: KeyId, key_id: KeyId) -> None:
+        super().__init__(
+            f"the source is encrypted with key {inherited}, and what is made from it is not encrypted with {key_id}; "
+            "leave KMSKeyId out"
+        )
+        self.inherited = inherited
+        self.key_id = key_id
+
+
 class KeyQuotaError(Refusal):
     """The account has as many keys in the region as it may have."""
 

@@ -6,9 +6,11 @@ copies of the folder, it lives on as well; the operator's manual says so.) Mater
 that making a key is a matter of its row.
 """
 
+import fcntl
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -103,6 +105,52 @@ class KeyRing:
         except OSError as error:
             raise Fault(f"{folder} cannot be written: {error.strerror}", retryable=True) from error
 
+    @contextmanager
+    def sealing(self, key_id: KeyId, known: int) -> Iterator[int]:
+        """The version that something new is sealed with; no newer one is made until the block ends.
+
+        Args:
+            key_id: which key.
+            known: the version that its row names. The first one is made here; one of a rotation must be there.
+
+        Raises:
+            KeyDestroyedError, KeyMaterialMissingError, Fault: as `make` and `seal`.
+        """
+        with self._turn(key_id, fcntl.LOCK_SH):
+            newest = max(self.list_versions(key_id), default=0)
+            if newest == 0 and known == 1:
+                self.make(key_id, known)
+                newest = known
+            if newest < known:
+                raise KeyMaterialMissingError(key_id, known, "it is not there")
+            yield newest
+
+    def renew(self, key_id: KeyId, version: int) -> None:
+        """Have a newer version, which everything new is sealed with from now on; twice does no harm.
+
+        What is being sealed with the one before is finished when this returns.
+
+        Raises:
+            KeyDestroyedError, Fault: as `make`.
+        """
+        with self._turn(key_id, fcntl.LOCK_EX):
+            self.make(key_id, version)
+
+    def list_versions(self, key_id: KeyId) -> list[int]:
+        """The versions whose material is there, the newest first. More than one only while the key is rotated.
+
+        Raises:
+            KeyDestroyedError: the key was destroyed.
+        """
+        self._check(key_id)
+        folder = self._folder / key_id
+        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
+
+    def is_destroyed(self, key_id: KeyId) -> bool:
+        """Whether the key was destroyed, by whichever process."""
+        return (self._folder / key_id / _TOMBSTONE).exists()
+
     def forget(self, key_id: KeyId, version: int) -> None:
         """Destroy one version of which nothing is sealed any more; twice does no harm.
 
@@ -150,8 +198,23 @@ class KeyRing:
                 f"version {version} of key {key_id} does not open; root.key must be the one of this installation"
             ) from failure
 
+    @contextmanager
+    def _turn(self, key_id: KeyId, how: int) -> Iterator[None]:
+        """A lock on the folder of a key, against other threads and processes."""
+        folder = self._folder / key_id
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise Fault(f"{folder} cannot be used: {error.strerror}", retryable=True) from error
+        try:
+            fcntl.flock(fd, how)
+            yield
+        finally:
+            os.close(fd)
+
     def _check(self, key_id: KeyId) -> None:
-        if (self._folder / key_id / _TOMBSTONE).exists():
+        if self.is_destroyed(key_id):
             raise KeyDestroyedError(key_id)
 
     def __repr__(self) -> str:

@@ -17,8 +17,8 @@ class KeyRecord(Record):
 
     Attributes:
         description: for people.
-        version: which version of its material seals from now on; from 1.
-        deletes_at: when it is destroyed; None unless that is scheduled.
+        version: the version of its material that its latest rotation made; from 1.
+        deletes_at: when it is destroyed; None unless that is scheduled, and when all that follows from it is done.
         task_id: the latest task that rotates or destroys it.
     """
 

@@ -70,7 +70,7 @@ def _unmake(plant: Installation, task: BuildInstanceArguments, _context: StepCon
 
 def _fill(plant: Installation, task: BuildInstanceArguments, context: StepContext) -> None:
     for disk in task.disks:
-        fill_disk(plant, task.region_id, disk, context)
+        fill_disk(plant, disk, context)
 
 
 def _settle(plant: Installation, session: Session, task: BuildInstanceArguments, outcome: Outcome) -> None:

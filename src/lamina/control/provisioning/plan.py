@@ -170,5 +170,5 @@ def _measure_snapshot(scope: Scope, snapshot_id: SnapshotId | None) -> int:
     snapshot = get_snapshot(scope, snapshot_id)
     if snapshot.region_id != scope.region_id:
         raise SnapshotNotFoundError(snapshot_id)
-    require_ready(snapshot)
+    require_ready(scope.session, snapshot)
     return snapshot.disk_size_gib

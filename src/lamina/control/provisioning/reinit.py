@@ -23,8 +23,10 @@ from lamina.control.disks.host import find_host, require_host_stopped
 from lamina.control.disks.queries import find_connection, get_disk
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskState
+from lamina.control.disks.unlock import open_volume
 from lamina.control.images.queries import find_usable_image
 from lamina.control.installation import Installation
+from lamina.control.keys.queries import require_enabled
 from lamina.control.provisioning.sources import DiskToMake, describe_task, empty_disk, fill_disk
 from lamina.control.provisioning.start import start_instance
 from lamina.control.scope import Scope
@@ -84,6 +86,7 @@ def reinit_disk(scope: Scope, disk_id: DiskId, *, starts_instance: bool = False)
         DiskStateError: it is not `In_use`.
         SnapshotInProgressError: a snapshot of it is being created.
         SourceSnapshotGoneError: the snapshot that it was made from was deleted.
+        KeyNotEnabledError, KeyDestroyedError: its key, or that of what it was made from, cannot be used now.
         SnapshotDataMissingError: the object store does not have that snapshot's data.
         ImageNotFoundError: the image that it was made from was deleted, or is not shared with the account any more.
         ImageStateError: the image's data is missing.
@@ -134,6 +137,7 @@ def _check(scope: Scope, disk: DiskRecord) -> None:
 
 
 def _check_source(scope: Scope, disk: DiskRecord) -> None:
+    require_enabled(scope.session, disk.key_id)
     if disk.source_snapshot_id is None:
         if disk.image_id is not None:
             find_usable_image(replace(scope, region_id=disk.region_id), disk.image_id)
@@ -142,14 +146,14 @@ def _check_source(scope: Scope, disk: DiskRecord) -> None:
         source = get_snapshot(scope, disk.source_snapshot_id)
     except SnapshotNotFoundError as error:
         raise SourceSnapshotGoneError(disk.id, disk.source_snapshot_id) from error
-    require_ready(source)
+    require_ready(scope.session, source)
 
 
 def _look(plant: Installation, task: ReinitArguments, _context: StepContext) -> None:
     source = task.disk.source
     if source is not None:
-        open_data(plant, source.account_id, task.region_id, source.snapshot_id)
-    with plant.volumes.open(task.disk.disk_id):
+        open_data(plant, source.snapshot_id)
+    with open_volume(plant, task.disk.disk_id):
         pass
 
 
@@ -160,7 +164,7 @@ def _write(plant: Installation, task: ReinitArguments, context: StepContext) -> 
     if task.disk.source is None:
         empty_disk(plant, task.disk)
     else:
-        fill_disk(plant, task.region_id, task.disk, context)
+        fill_disk(plant, task.disk, context)
 
 
 def _settle(plant: Installation, session: Session, task: ReinitArguments, outcome: Outcome) -> None:

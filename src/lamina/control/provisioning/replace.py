@@ -189,7 +189,7 @@ def _unmake(plant: Installation, task: ReplaceArguments, _context: StepContext) 
 
 
 def _fill(plant: Installation, task: ReplaceArguments, context: StepContext) -> None:
-    fill_disk(plant, task.region_id, task.new_disk, context)
+    fill_disk(plant, task.new_disk, context)
 
 
 def _settle(plant: Installation, session: Session, task: ReplaceArguments, outcome: Outcome) -> None:

@@ -6,10 +6,11 @@ from sqlalchemy.orm import Session
 
 from lamina.control.disks.copying import copy_to_disk, open_data
 from lamina.control.disks.records import DiskRecord
+from lamina.control.disks.unlock import make_volume, open_volume
 from lamina.control.images.errors import ImageNotFoundError
 from lamina.control.images.records import ImageDiskRecord, ImageRecord
 from lamina.control.installation import Installation
-from lamina.ids import AccountId, DiskId, RegionId, SnapshotId
+from lamina.ids import AccountId, DiskId, SnapshotId
 from lamina.tasks.context import StepContext
 
 
@@ -69,11 +70,11 @@ def describe_task(session: Session, disk: DiskRecord) -> DiskToMake:
 
 def empty_disk(plant: Installation, disk: DiskToMake) -> None:
     """Make the file of a disk, without a byte; one that is there is emptied."""
-    with plant.volumes.create(disk.disk_id, disk.size_bytes) as target:
+    with make_volume(plant, disk.disk_id, disk.size_bytes) as target:
         target.flush()
 
 
-def fill_disk(plant: Installation, region_id: RegionId, disk: DiskToMake, context: StepContext) -> None:
+def fill_disk(plant: Installation, disk: DiskToMake, context: StepContext) -> None:
     """Give a disk its bytes; one without a source stays as it is.
 
     Raises:
@@ -84,6 +85,6 @@ def fill_disk(plant: Installation, region_id: RegionId, disk: DiskToMake, contex
     if disk.source is None:
         return
     snapshot_id = disk.source.snapshot_id
-    repository = open_data(plant, disk.source.account_id, region_id, snapshot_id)
-    with plant.volumes.open(disk.disk_id) as target:
+    repository = open_data(plant, snapshot_id)
+    with open_volume(plant, disk.disk_id) as target:
         copy_to_disk(repository, snapshot_id, target, context, plant.settings.workers)

@@ -10,6 +10,7 @@ from lamina.control.instances.locks import require_unlocked
 from lamina.control.instances.queries import get_instance, require_state
 from lamina.control.instances.records import InstanceRecord
 from lamina.control.instances.states import InstanceState, StoppedMode
+from lamina.control.keys.queries import require_enabled
 from lamina.control.provisioning.power import start_starting
 from lamina.control.scope import Scope
 from lamina.ids import InstanceId
@@ -28,6 +29,7 @@ def start_instance(scope: Scope, instance_id: InstanceId) -> None:
         InstanceStateError: it is not `Stopped`.
         SystemDiskMissingError: its system disk was detached.
         DiskStateError: something is being done with one of its disks.
+        KeyNotEnabledError, KeyDestroyedError: the key of one of its disks cannot be used now.
         DiskConnectedError: one of its disks is open through a connection.
         TaskBusyError: its system disk is being replaced.
     """
@@ -57,6 +59,7 @@ def _prepare(scope: Scope, instance: InstanceRecord) -> None:
     for disk in disks:
         if disk.state not in _READY:
             raise DiskStateError(disk.id, disk.state, _READY)
+        require_enabled(scope.session, disk.key_id)
         connection = find_connection(scope, disk.id)
         if connection is not None:
             raise DiskConnectedError(disk.id, connection.id)

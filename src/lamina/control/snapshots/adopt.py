@@ -11,6 +11,7 @@ from lamina.control.snapshots.states import SnapshotState
 from lamina.control.tags.put import put_tags
 from lamina.control.tags.records import ResourceType
 from lamina.engine.manifest import Manifest
+from lamina.ids import KeyId
 
 
 def describe_manifest(snapshot: SnapshotRecord, manifest: Manifest, now: datetime) -> None:
@@ -24,8 +25,8 @@ def describe_manifest(snapshot: SnapshotRecord, manifest: Manifest, now: datetim
     snapshot.modified_at = now
 
 
-def adopt_snapshot(scope: Scope, manifest: Manifest) -> DiskFacts | None:
-    """Add the row of a snapshot that the repository of the scope's account and region has.
+def adopt_snapshot(scope: Scope, manifest: Manifest, key_id: KeyId | None = None) -> DiskFacts | None:
+    """Add the row of a snapshot that the repository of the scope's account and region, and of a key, has.
 
     Returns:
         What is known of its disk; None if no service made the snapshot, so that nothing was added.
@@ -55,6 +56,7 @@ def adopt_snapshot(scope: Scope, manifest: Manifest) -> DiskFacts | None:
         created_at=facts.created_at,
         source_snapshot_id=facts.source_snapshot_id,
         source_region_id=facts.source_region_id,
+        key_id=key_id,
     )
     describe_manifest(snapshot, manifest, scope.clock.now())
     scope.session.add(snapshot)

@@ -22,6 +22,7 @@ from lamina.control.shown_tasks.states import TaskAction
 from lamina.control.snapshots.chain import sum_up_chain
 from lamina.control.snapshots.errors import (
     ArchivingQuotaError,
+    EncryptedArchiveError,
     RetentionBelowLockError,
     RetentionDecreaseError,
     SnapshotAgeError,
@@ -31,6 +32,7 @@ from lamina.control.snapshots.errors import (
 from lamina.control.snapshots.queries import get_snapshot
 from lamina.control.snapshots.records import LockRecord, SnapshotRecord
 from lamina.control.snapshots.states import SnapshotCategory, SnapshotState
+from lamina.control.snapshots.stored import find_repository
 from lamina.engine.repository import SnapshotNotFoundError
 from lamina.failures import Corruption
 from lamina.ids import AccountId, RegionId, SnapshotId, TaskId
@@ -64,6 +66,7 @@ def archive_snapshot(scope: Scope, snapshot_id: SnapshotId, retention_days: int 
     Raises:
         SnapshotNotFoundError: the account has no such snapshot.
         SnapshotUnfinishedError: it is not accomplished.
+        EncryptedArchiveError: it is encrypted.
         SnapshotArchivedError: it is archived, or being archived.
         SnapshotAgeError: it is too young.
         RetentionDecreaseError: it would be kept shorter than it is now.
@@ -73,6 +76,8 @@ def archive_snapshot(scope: Scope, snapshot_id: SnapshotId, retention_days: int 
     snapshot = get_snapshot(scope, snapshot_id)
     if snapshot.state is not SnapshotState.ACCOMPLISHED:
         raise SnapshotUnfinishedError(snapshot.id, snapshot.state)
+    if snapshot.key_id is not None:
+        raise EncryptedArchiveError(snapshot.id)
     if snapshot.category is not SnapshotCategory.STANDARD:
         raise SnapshotArchivedError(snapshot.id)
     if scope.clock.now() - snapshot.created_at < MIN_AGE:
@@ -124,7 +129,7 @@ def _count_archiving(scope: Scope, snapshot: SnapshotRecord) -> int:
 
 
 def _look(plant: Installation, task: ArchiveArguments, _context: StepContext) -> None:
-    repository = plant.repositories.find(task.account_id, task.region_id)
+    repository = find_repository(plant, task.snapshot_id)
     try:
         if repository is not None:
             repository.read_manifest(task.snapshot_id)

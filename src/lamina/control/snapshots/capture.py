@@ -23,6 +23,7 @@ from lamina.control.snapshots.capture_data import (
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.remove import remove_data
 from lamina.control.snapshots.settle import Copied, find_manifest, measure, settle_failure, settle_success
+from lamina.control.snapshots.stored import ensure_repository
 from lamina.tasks.context import StepContext
 from lamina.tasks.outcome import Outcome
 from lamina.tasks.task import COPY, Step, TaskKind
@@ -40,7 +41,7 @@ def _thaw(plant: Installation, task: CaptureArguments, _context: StepContext) ->
 
 
 def _copy(plant: Installation, task: CaptureArguments, context: StepContext) -> None:
-    repository = plant.repositories.ensure(task.account_id, task.region_id)
+    repository = ensure_repository(plant, task.snapshot_id)
     manifest = find_manifest(repository, task.snapshot_id)
     if manifest is None:
         _capture(plant, task, context)
@@ -49,7 +50,7 @@ def _copy(plant: Installation, task: CaptureArguments, context: StepContext) -> 
 
 
 def _uncopy(plant: Installation, task: CaptureArguments, _context: StepContext) -> None:
-    remove_data(plant, task.account_id, task.region_id, task.snapshot_id)
+    remove_data(plant, task.snapshot_id)
 
 
 def _tidy(plant: Installation, task: CaptureArguments, _context: StepContext) -> None:

@@ -12,6 +12,7 @@ from lamina.control.installation import Installation
 from lamina.control.snapshots.annotations import annotate
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.states import SnapshotState
+from lamina.control.snapshots.stored import ensure_repository
 from lamina.control.tags.queries import list_tags
 from lamina.control.tags.records import ResourceType
 from lamina.engine.repository import SnapshotNotFoundError
@@ -76,6 +77,7 @@ def capture_frozen(
     """Copy a frozen disk; the snapshot exists in the repository when this returns.
 
     Raises:
+        KeyNotEnabledError, KeyDestroyedError: the disk's key cannot be used now.
         Fault: the disk or the store failed.
         Cancelled: the progress was cancelled.
     """
@@ -89,7 +91,7 @@ def capture_frozen(
         workers=plant.settings.workers,
         zstd_level=plant.settings.zstd_level,
     )
-    repository = plant.repositories.ensure(task.account_id, task.region_id)
+    repository = ensure_repository(plant, task.snapshot_id)
     try:
         capture(repository, frozen.source, request, progress)
     except SnapshotNotFoundError as error:

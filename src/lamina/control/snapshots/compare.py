@@ -12,14 +12,17 @@ from sqlalchemy import select
 
 from lamina.control.accounts.records import AccountRecord
 from lamina.control.installation import Installation
+from lamina.control.keys.records import KeyRecord
+from lamina.control.keys.states import KeyState
 from lamina.control.regions.records import RegionRecord
+from lamina.control.repositories import Place
 from lamina.control.snapshots.adopt import adopt_snapshot
 from lamina.control.snapshots.chain import sum_up_chain
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.states import SnapshotState
 from lamina.engine.repository import Repository, SnapshotNotFoundError
 from lamina.failures import LaminaError
-from lamina.ids import AccountId, RegionId, SnapshotId
+from lamina.ids import SnapshotId
 from lamina.telemetry import get_logger, log, log_failure
 
 _LOGGER: Final = get_logger(__name__)
@@ -27,31 +30,39 @@ _LOGGER: Final = get_logger(__name__)
 
 def compare_with_stores(plant: Installation) -> None:
     """Compare every account's snapshots in every region. A store that fails is logged; the others are compared."""
-    for account_id, region_id in list_places(plant):
+    for place in list_places(plant):
         try:
-            _compare(plant, account_id, region_id)
+            _compare(plant, place)
         except LaminaError as failure:
-            facts = {"account_id": account_id, "region_id": region_id}
+            facts = {"account_id": place.account_id, "region_id": place.region_id, "key_id": place.key_id}
             log_failure(_LOGGER, "snapshots could not be compared with their store", failure, **facts)
 
 
-def list_places(plant: Installation) -> list[tuple[AccountId, RegionId]]:
-    """Every account in every region: where repositories may be."""
+def list_places(plant: Installation) -> list[Place]:
+    """Where repositories may be: for every account in every region, and for every key that may be used now."""
     with plant.database.reading() as session:
         accounts = session.scalars(select(AccountRecord.id).order_by(AccountRecord.id)).all()
         regions = session.scalars(select(RegionRecord.id).order_by(RegionRecord.id)).all()
-    return [(account_id, region_id) for region_id in regions for account_id in accounts]
+        keys = session.scalars(
+            select(KeyRecord).where(KeyRecord.state == KeyState.ENABLED).order_by(KeyRecord.id)
+        ).all()
+    common = [
+        Place(account_id=account_id, region_id=region_id) for region_id in regions for account_id in accounts
+    ]
+    return common + [Place(account_id=key.account_id, region_id=key.region_id, key_id=key.id) for key in keys]
 
 
-def _compare(plant: Installation, account_id: AccountId, region_id: RegionId) -> None:
-    repository = plant.repositories.find(account_id, region_id)
+def _compare(plant: Installation, place: Place) -> None:
+    repository = plant.repositories.find(place.account_id, place.region_id, place.key_id)
     stored = frozenset(repository.list_snapshots()) if repository is not None else frozenset()
     with plant.database.reading() as session:
         known = {
             snapshot.id: snapshot
             for snapshot in session.scalars(
                 select(SnapshotRecord).where(
-                    SnapshotRecord.account_id == account_id, SnapshotRecord.region_id == region_id
+                    SnapshotRecord.account_id == place.account_id,
+                    SnapshotRecord.region_id == place.region_id,
+                    SnapshotRecord.key_id.is_not_distinct_from(place.key_id),
                 )
             )
         }
@@ -61,7 +72,7 @@ def _compare(plant: Installation, account_id: AccountId, region_id: RegionId) ->
             _mark(plant, repository, snapshot.id)
     for snapshot_id in sorted(stored - known.keys()):
         assert repository is not None, "what is stored is in a repository"
-        _adopt(plant, repository, (account_id, region_id), snapshot_id)
+        _adopt(plant, repository, place, snapshot_id)
 
 
 def _mark(plant: Installation, repository: Repository | None, snapshot_id: SnapshotId) -> None:
@@ -79,9 +90,7 @@ def _mark(plant: Installation, repository: Repository | None, snapshot_id: Snaps
     log(_LOGGER, level, event, snapshot_id=snapshot_id)
 
 
-def _adopt(
-    plant: Installation, repository: Repository, place: tuple[AccountId, RegionId], snapshot_id: SnapshotId
-) -> None:
+def _adopt(plant: Installation, repository: Repository, place: Place, snapshot_id: SnapshotId) -> None:
     try:
         manifest = repository.read_manifest(snapshot_id)
     except SnapshotNotFoundError:
@@ -89,6 +98,7 @@ def _adopt(
     with plant.database.transaction() as session:
         if session.get(SnapshotRecord, snapshot_id) is not None:
             return
-        disk = adopt_snapshot(plant.scope(session, *place), manifest)
+        scope = plant.scope(session, place.account_id, place.region_id)
+        disk = adopt_snapshot(scope, manifest, place.key_id)
     event = "a snapshot without a row got it back" if disk is not None else "a snapshot is not the service's"
     log(_LOGGER, logging.WARNING, event, snapshot_id=snapshot_id)

@@ -1,11 +1,12 @@
 """Copy a snapshot to another region."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from sqlalchemy import func, select
 
+from lamina.control.keys.choose import Encryption, choose_new_key
 from lamina.control.regions.records import RegionRecord
 from lamina.control.scope import Scope
 from lamina.control.snapshots.chain import sum_up_chain
@@ -15,6 +16,7 @@ from lamina.control.snapshots.errors import (
     ArchivedCopyError,
     CopyNotOfferedError,
     CopyRegionError,
+    EncryptedCopyError,
     SameRegionError,
     SnapshotNotFoundError,
     SnapshotQuotaError,
@@ -24,7 +26,7 @@ from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.states import SnapshotCategory, SnapshotKind, SnapshotState
 from lamina.control.tags.put import put_tags
 from lamina.control.tags.records import ResourceType
-from lamina.ids import RegionId, SnapshotId, mint_snapshot_id
+from lamina.ids import KeyId, RegionId, SnapshotId, mint_snapshot_id
 from lamina.tasks.queue import enqueue
 
 
@@ -36,6 +38,7 @@ class NewCopy:
         snapshot_id: of which snapshot; one of the account in the scope's region.
         region_id: where the copy goes.
         retention_days: how long the copy is kept; None is for ever.
+        encryption: how the copy is encrypted, with a key of its region.
         kind: who asks.
         tags: key to value.
     """
@@ -45,6 +48,7 @@ class NewCopy:
     name: str | None = None
     description: str | None = None
     retention_days: int | None = None
+    encryption: Encryption = Encryption()
     kind: SnapshotKind = SnapshotKind.USER
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -62,6 +66,8 @@ def copy_snapshot(scope: Scope, new: NewCopy) -> SnapshotRecord:
         CopyRegionError: there is no such region to copy to.
         SnapshotNotReadyError: it is not accomplished.
         SnapshotDataMissingError: the object store does not have its data.
+        KeyWithoutEncryptionError and further: the copy cannot be encrypted so; see `keys.choose`.
+        EncryptedCopyError: it is encrypted, and the copy would not be.
         ArchivedCopyError: it is archived.
         SnapshotQuotaError: the disk has as many manual copies in that region as it may have.
         TagKeyError, TagValueError, TagQuotaError: the tags break the rules.
@@ -75,13 +81,16 @@ def copy_snapshot(scope: Scope, new: NewCopy) -> SnapshotRecord:
         raise SameRegionError(source.id, source.region_id)
     if scope.session.get(RegionRecord, new.region_id) is None:
         raise CopyRegionError(new.region_id)
-    require_ready(source)
+    require_ready(scope.session, source)
+    key_id = choose_new_key(replace(scope, region_id=new.region_id), new.encryption)
+    if source.key_id is not None and key_id is None:
+        raise EncryptedCopyError(source.id, new.region_id)
     if source.category is not SnapshotCategory.STANDARD:
         raise ArchivedCopyError(source.id)
     maximum = scope.limits.manual_snapshots_per_disk
     if new.kind is SnapshotKind.USER and _count_copies(scope, source, new.region_id) >= maximum:
         raise SnapshotQuotaError(source.disk_id, maximum)
-    copy = _add(scope, source, new)
+    copy = _add(scope, source, new, key_id)
     arguments = SnapshotCopy(
         account_id=scope.account_id,
         source_account_id=source.account_id,
@@ -89,6 +98,8 @@ def copy_snapshot(scope: Scope, new: NewCopy) -> SnapshotRecord:
         source_id=source.id,
         region_id=copy.region_id,
         snapshot_id=copy.id,
+        key_id=key_id,
+        source_key_id=source.key_id,
     )
     is_automatic = new.kind is SnapshotKind.AUTO
     copy.task_id = enqueue(
@@ -97,7 +108,7 @@ def copy_snapshot(scope: Scope, new: NewCopy) -> SnapshotRecord:
     return copy
 
 
-def _add(scope: Scope, source: SnapshotRecord, new: NewCopy) -> SnapshotRecord:
+def _add(scope: Scope, source: SnapshotRecord, new: NewCopy, key_id: KeyId | None) -> SnapshotRecord:
     now = scope.clock.now()
     days = new.retention_days
     copy = SnapshotRecord(
@@ -119,6 +130,7 @@ def _add(scope: Scope, source: SnapshotRecord, new: NewCopy) -> SnapshotRecord:
         modified_at=now,
         source_snapshot_id=source.id,
         source_region_id=source.region_id,
+        key_id=key_id,
     )
     scope.session.add(copy)
     scope.session.flush()

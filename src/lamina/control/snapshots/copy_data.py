@@ -16,12 +16,13 @@ from lamina.control.snapshots.annotations import annotate_copy
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.settle import find_manifest
 from lamina.control.snapshots.states import SnapshotState
+from lamina.control.snapshots.stored import ensure_repository, find_repository
 from lamina.control.tags.queries import list_tags
 from lamina.control.tags.records import ResourceType
 from lamina.engine.manifest import Manifest
 from lamina.engine.repository import Repository, SnapshotNotFoundError
 from lamina.failures import Corruption, Fault
-from lamina.ids import AccountId, RegionId, SnapshotId
+from lamina.ids import AccountId, KeyId, RegionId, SnapshotId
 from lamina.transfer.capture import CaptureRequest, ChangeHint, capture
 from lamina.transfer.duplicate import DuplicateRequest, duplicate
 from lamina.transfer.progress import Progress
@@ -39,6 +40,8 @@ class SnapshotCopy:
         source_account_id: whose the original is.
         source_region_id: where it is.
         source_id: the original.
+        key_id: what the copy is encrypted with.
+        source_key_id: what the original is encrypted with.
     """
 
     account_id: AccountId
@@ -47,11 +50,14 @@ class SnapshotCopy:
     source_account_id: AccountId
     source_region_id: RegionId
     source_id: SnapshotId
+    key_id: KeyId | None = None
+    source_key_id: KeyId | None = None
 
     @property
     def is_in_place(self) -> bool:
         """Whether both are in one repository."""
-        return (self.account_id, self.region_id) == (self.source_account_id, self.source_region_id)
+        target = (self.account_id, self.region_id, self.key_id)
+        return target == (self.source_account_id, self.source_region_id, self.source_key_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +96,12 @@ def copy_data(plant: Installation, copy: SnapshotCopy, progress: Progress) -> Ma
     """Have the copy's data in its repository; it is not made again if an earlier attempt got as far as the commit.
 
     Raises:
+        KeyNotEnabledError, KeyDestroyedError: the key of the original or of the copy cannot be used now.
         Corruption: the original's data is lost or damaged.
         Fault: a store failed.
         Cancelled: the progress was cancelled.
     """
-    target = plant.repositories.ensure(copy.account_id, copy.region_id)
+    target = ensure_repository(plant, copy.snapshot_id)
     manifest = find_manifest(target, copy.snapshot_id)
     if manifest is not None:
         return manifest
@@ -128,7 +135,7 @@ def _make_plan(plant: Installation, copy: SnapshotCopy, target: Repository) -> _
 
 
 def _open_original(plant: Installation, copy: SnapshotCopy) -> tuple[Repository, Manifest]:
-    origin = plant.repositories.find(copy.source_account_id, copy.source_region_id)
+    origin = find_repository(plant, copy.source_id)
     try:
         if origin is not None:
             return origin, origin.read_manifest(copy.source_id)
@@ -152,11 +159,13 @@ def _find_base(session: Session, copy: SnapshotCopy) -> _Base | None:
             earlier.region_id == copy.source_region_id,
             earlier.state == SnapshotState.ACCOMPLISHED,
             earlier.is_data_missing.is_(False),
+            earlier.key_id.is_not_distinct_from(copy.source_key_id),
             or_(earlier.created_at < original.created_at, earlier.id == original.id),
             known.account_id == copy.account_id,
             known.region_id == copy.region_id,
             known.state == SnapshotState.ACCOMPLISHED,
             known.is_data_missing.is_(False),
+            known.key_id.is_not_distinct_from(copy.key_id),
         )
         .order_by(earlier.created_at.desc(), known.id)
         .limit(1)

@@ -33,7 +33,7 @@ def _copy(plant: Installation, task: SnapshotCopy, context: StepContext) -> None
 
 
 def _uncopy(plant: Installation, task: SnapshotCopy, _context: StepContext) -> None:
-    remove_data(plant, task.account_id, task.region_id, task.snapshot_id)
+    remove_data(plant, task.snapshot_id)
 
 
 def _settle(plant: Installation, session: Session, task: SnapshotCopy, outcome: Outcome) -> None:

@@ -19,6 +19,7 @@ from lamina.control.disks.states import DiskState
 from lamina.control.instances.locks import require_not_security_locked
 from lamina.control.instances.queries import get_instance, require_state
 from lamina.control.instances.states import InstanceState
+from lamina.control.keys.queries import require_enabled
 from lamina.control.scope import Scope
 from lamina.control.snapshots.capture import CAPTURE_SNAPSHOT
 from lamina.control.snapshots.capture_data import CaptureArguments
@@ -67,6 +68,7 @@ def create_snapshot(scope: Scope, new: NewSnapshot) -> SnapshotRecord:
         InstanceStateError: its instance is neither `Running` nor `Stopped`.
         InstanceSecurityLockError: the operator locked its instance.
         SnapshotInProgressError: another snapshot of it is being created.
+        KeyNotEnabledError, KeyDestroyedError: its key cannot be used now.
         SnapshotQuotaError: it has as many manual snapshots as it may have.
         TagKeyError, TagValueError, TagQuotaError: the tags break the rules.
     """
@@ -100,6 +102,7 @@ def check_disk(scope: Scope, disk: DiskRecord, kind: SnapshotKind) -> None:
     unfinished = find_unfinished(scope, disk.id)
     if unfinished is not None:
         raise SnapshotInProgressError(disk.id, unfinished.id)
+    require_enabled(scope.session, disk.key_id)
     maximum = scope.limits.manual_snapshots_per_disk
     if kind is SnapshotKind.USER and _count_manual(scope, disk.id) >= maximum:
         raise SnapshotQuotaError(disk.id, maximum)
@@ -132,6 +135,7 @@ def add_snapshot(
         created_at=now,
         modified_at=now,
         group_id=group_id,
+        key_id=disk.key_id,
     )
     scope.session.add(snapshot)
     scope.session.flush()

@@ -195,6 +195,25 @@ class SnapshotArchivedError(Refusal):
         self.snapshot_id = snapshot_id
 
 
+class EncryptedArchiveError(Refusal):
+    """An encrypted snapshot is not archived."""
+
+    def __init__(self, snapshot_id: SnapshotId) -> None:
+        super().__init__(f"snapshot {snapshot_id} is encrypted, and encrypted ones are not archived")
+        self.snapshot_id = snapshot_id
+
+
+class EncryptedCopyError(Refusal):
+    """The copy of an encrypted snapshot would not be encrypted."""
+
+    def __init__(self, snapshot_id: SnapshotId, region_id: RegionId) -> None:
+        super().__init__(
+            f"snapshot {snapshot_id} is encrypted; set Encrypted, and KMSKeyId to a key of region {region_id} or leave "
+            "it out for the service's own"
+        )
+        self.snapshot_id = snapshot_id
+
+
 class SnapshotAgeError(Refusal):
     """The snapshot is too young to be archived."""
 

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, bindparam, delete, or_, select
+from sqlalchemy import ColumnElement, bindparam, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from lamina.control.snapshots.records import HoldRecord, LockRecord, SnapshotRecord
 from lamina.control.snapshots.states import HolderKind, SnapshotUsage
 from lamina.ids import SnapshotId
 
+_FEW: Final = 2000  # as for tags
 # part of every list of snapshots; see `tags.queries`
 _HOLDS_ON: Final = select(HoldRecord.snapshot_id, HoldRecord.holder_kind).where(
     HoldRecord.snapshot_id.in_(bindparam("snapshot_ids", expanding=True))
@@ -56,6 +57,25 @@ def is_kept(now: datetime) -> ColumnElement[bool]:
         .exists()
     )
     return or_(is_used, is_locked)
+
+
+def has_usage(session: Session, usage: SnapshotUsage) -> list[ColumnElement[bool]]:
+    """Conditions for a query of snapshots: these kinds of holders hold them, and no others.
+
+    Where few snapshots are held, they are looked up; where many are, one comes soon on a walk along the list. Neither
+    kind of database always picks the right one of both by itself.
+    """
+    wanted = next(kinds for kinds, found in _USAGES.items() if found is usage)
+    conditions: list[ColumnElement[bool]] = []
+    for kind in HolderKind:
+        held = select(HoldRecord.snapshot_id).where(HoldRecord.holder_kind == kind)
+        is_held = held.where(HoldRecord.snapshot_id == SnapshotRecord.id).exists()
+        if kind in wanted:
+            counted = session.scalar(select(func.count()).select_from(held.limit(_FEW + 1).subquery())) or 0
+            conditions.append(SnapshotRecord.id.in_(held) if counted <= _FEW else is_held)
+        else:
+            conditions.append(~is_held)
+    return conditions
 
 
 def list_usages(session: Session, snapshot_ids: Sequence[SnapshotId]) -> Mapping[SnapshotId, SnapshotUsage]:

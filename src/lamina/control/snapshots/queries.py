@@ -4,11 +4,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, false, or_, select
+from sqlalchemy.orm import Session
 
 from lamina.clock import Clock
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskRole
+from lamina.control.keys.queries import require_enabled
 from lamina.control.paging import AgeOrder, Page, PageKey, Slice, fetch_slice
 from lamina.control.scope import Scope
 from lamina.control.snapshots.errors import (
@@ -16,10 +18,9 @@ from lamina.control.snapshots.errors import (
     SnapshotNotFoundError,
     SnapshotNotReadyError,
 )
-from lamina.control.snapshots.holds import list_usages
-from lamina.control.snapshots.records import HoldRecord, SnapshotRecord
+from lamina.control.snapshots.holds import has_usage, list_usages
+from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.states import (
-    HolderKind,
     SnapshotCategory,
     SnapshotKind,
     SnapshotState,
@@ -27,7 +28,7 @@ from lamina.control.snapshots.states import (
 )
 from lamina.control.tags.queries import has_tags_in_long_list, list_tags
 from lamina.control.tags.records import ResourceType
-from lamina.ids import DiskId, InstanceId, SnapshotId
+from lamina.ids import DiskId, InstanceId, KeyId, SnapshotId
 from lamina.tasks.records import TaskRecord
 from lamina.tasks.states import ACTIVE
 
@@ -54,6 +55,8 @@ class SnapshotFilter:
     instance_id: InstanceId | None = None
     usage: SnapshotUsage | None = None
     disk_role: DiskRole | None = None
+    is_encrypted: bool | None = None
+    key_id: KeyId | None = None
     tags: Mapping[str, str | None] = field(default_factory=dict)
     created_from: datetime | None = None
     created_to: datetime | None = None
@@ -96,15 +99,17 @@ def get_snapshot(scope: Scope, snapshot_id: SnapshotId) -> SnapshotRecord:
     return snapshot
 
 
-def require_ready(snapshot: SnapshotRecord) -> None:
+def require_ready(session: Session, snapshot: SnapshotRecord) -> None:
     """Let only a snapshot pass whose data can be read.
 
     Raises:
         SnapshotNotReadyError: it is not accomplished.
+        KeyNotEnabledError, KeyDestroyedError: its key cannot be used now.
         SnapshotDataMissingError: the object store does not have it.
     """
     if snapshot.state is not SnapshotState.ACCOMPLISHED:
         raise SnapshotNotReadyError(snapshot.id, snapshot.state)
+    require_enabled(session, snapshot.key_id)
     if snapshot.is_data_missing:
         raise SnapshotDataMissingError(snapshot.id)
 
@@ -200,35 +205,17 @@ def _match(scope: Scope, wanted: SnapshotFilter) -> list[ColumnElement[bool]]:
     if wanted.snapshot_ids is not None:
         conditions.append(SnapshotRecord.id.in_(wanted.snapshot_ids))
     if wanted.categories is not None:
-        conditions.append(SnapshotRecord.category.in_(wanted.categories))
+        # a constant, where none is wanted: SQLite would look at every row to find that it is in an empty list
+        is_wanted = SnapshotRecord.category.in_(wanted.categories) if wanted.categories else false()
+        conditions.append(is_wanted)
     if wanted.instance_id is not None:
-        of_instance = DiskRecord.instance_id == wanted.instance_id
-        conditions.append(SnapshotRecord.disk_id.in_(select(DiskRecord.id).where(of_instance)))
+        # At most 17, by name: behind a subquery SQLite expects so many that it walks through all snapshots instead.
+        disks = select(DiskRecord.id).where(DiskRecord.instance_id == wanted.instance_id)
+        conditions.append(SnapshotRecord.disk_id.in_(scope.session.scalars(disks).all()))
     if wanted.created_from is not None:
         conditions.append(SnapshotRecord.created_at >= wanted.created_from)
     if wanted.created_to is not None:
         conditions.append(SnapshotRecord.created_at <= wanted.created_to)
     if wanted.usage is not None:
-        conditions += _has_usage(wanted.usage)
+        conditions += has_usage(scope.session, wanted.usage)
     return conditions + has_tags_in_long_list(scope, ResourceType.SNAPSHOT, SnapshotRecord.id, wanted.tags)
-
-
-def _has_usage(usage: SnapshotUsage) -> list[ColumnElement[bool]]:
-    image, disk = _is_held(HolderKind.IMAGE), _is_held(HolderKind.DISK)
-    match usage:
-        case SnapshotUsage.NONE:
-            return [~image, ~disk]
-        case SnapshotUsage.IMAGE:
-            return [image, ~disk]
-        case SnapshotUsage.DISK:
-            return [~image, disk]
-        case SnapshotUsage.IMAGE_DISK:
-            return [image, disk]
-
-
-def _is_held(kind: HolderKind) -> ColumnElement[bool]:
-    return (
-        select(HoldRecord.snapshot_id)
-        .where(HoldRecord.snapshot_id == SnapshotRecord.id, HoldRecord.holder_kind == kind)
-        .exists()
-    )

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from lamina.control.accounts.records import AccountRecord
 from lamina.control.disks.states import DiskRole
+from lamina.control.keys.records import KeyRecord
 from lamina.control.regions.records import RegionRecord
 from lamina.control.snapshots.states import (
     CATEGORY_TRANSITIONS,
@@ -19,7 +20,7 @@ from lamina.control.snapshots.states import (
     SnapshotState,
 )
 from lamina.database import Record, one_of
-from lamina.ids import AccountId, DiskId, RegionId, SnapshotGroupId, SnapshotId, TaskId
+from lamina.ids import AccountId, DiskId, KeyId, RegionId, SnapshotGroupId, SnapshotId, TaskId
 
 
 class SnapshotRecord(Record):
@@ -43,6 +44,7 @@ class SnapshotRecord(Record):
             for the first one. What the capture measured, until the chain is counted.
         exclusive_bytes: stored bytes of the blocks that no other snapshot in the repository has: what deleting it
             frees. None until the chain is counted.
+        key_id: what its data is encrypted with; constant for life.
     """
 
     __tablename__ = "snapshots"
@@ -91,6 +93,7 @@ class SnapshotRecord(Record):
     group_id: Mapped[SnapshotGroupId | None]
     incremental_bytes: Mapped[int | None]
     exclusive_bytes: Mapped[int | None]
+    key_id: Mapped[KeyId | None] = mapped_column(ForeignKey(KeyRecord.id), index=True)
 
     def move_to(self, state: SnapshotState) -> None:
         """Change the state; a change that the table of states does not have is a bug."""

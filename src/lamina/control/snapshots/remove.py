@@ -13,6 +13,7 @@ from lamina.clock import Clock
 from lamina.control.installation import Installation
 from lamina.control.snapshots.holds import drop_holds
 from lamina.control.snapshots.records import LockRecord, SnapshotRecord
+from lamina.control.snapshots.stored import find_repository_to_tidy
 from lamina.control.tags.put import drop_tags
 from lamina.control.tags.records import ResourceType
 from lamina.engine.repository import SnapshotNotFoundError
@@ -49,15 +50,13 @@ def drop_snapshot(session: Session, snapshot: SnapshotRecord) -> None:
     session.flush()
 
 
-def remove_data(
-    plant: Installation, account_id: AccountId, region_id: RegionId, snapshot_id: SnapshotId
-) -> None:
-    """Make the data of a snapshot not exist; twice does no harm.
+def remove_data(plant: Installation, snapshot_id: SnapshotId) -> None:
+    """Make the data of a snapshot not exist, whatever its key may be used for; twice does no harm.
 
     Raises:
         Fault: the store failed.
     """
-    repository = plant.repositories.find(account_id, region_id)
+    repository = find_repository_to_tidy(plant, snapshot_id)
     if repository is None:
         return
     try:
@@ -67,7 +66,7 @@ def remove_data(
 
 
 def _remove(plant: Installation, task: RemoveSnapshotArguments, _context: StepContext) -> None:
-    remove_data(plant, task.account_id, task.region_id, task.snapshot_id)
+    remove_data(plant, task.snapshot_id)
 
 
 def _settle(_plant: Installation, session: Session, task: RemoveSnapshotArguments, outcome: Outcome) -> None:

@@ -13,6 +13,7 @@ from lamina.control.snapshots.lock import drop_lock, start_lock
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.remove import start_removal
 from lamina.control.snapshots.states import SnapshotCategory, SnapshotState
+from lamina.control.snapshots.stored import find_repository_to_tidy
 from lamina.engine.manifest import Manifest
 from lamina.engine.repository import SnapshotNotFoundError
 from lamina.tasks.queue import is_active
@@ -63,7 +64,7 @@ def _restart(plant: Installation, seen: SnapshotRecord, manifest: Manifest | Non
 
 
 def _find_manifest(plant: Installation, snapshot: SnapshotRecord) -> Manifest | None:
-    repository = plant.repositories.find(snapshot.account_id, snapshot.region_id)
+    repository = find_repository_to_tidy(plant, snapshot.id)
     if repository is None:
         return None
     try:

@@ -10,6 +10,7 @@ from lamina.engine.blockmap.build import RootBuilder, write_leaf
 from lamina.engine.blockmap.page import Entry, Leaf, PageRef, Stored
 from lamina.engine.blockmap.root import Root
 from lamina.engine.blockmap.walk import Visit, walk_leaves
+from lamina.engine.condemned import list_condemned
 from lamina.engine.format import (
     DATA_FOLDER,
     DEFAULT_DOMAIN,
@@ -100,6 +101,7 @@ def compact(
 def _find_sparse(repository: Repository, sparse_below: float) -> tuple[dict[PackId, int], str | None]:
     """The sparsest packs with their sizes, or why none can be named."""
     sizes = {info.key: info.size_bytes for info in repository.store.list(DATA_FOLDER)}
+    damaged = list_condemned(repository.store, repository.cipher).damaged_packs(KIND_DATA_PACK)
     with Marks(repository, with_records=True) as marks:
         try:
             for folder in repository.list_folders():
@@ -112,7 +114,7 @@ def _find_sparse(repository: Repository, sparse_below: float) -> tuple[dict[Pack
         shares = []
         for pack, live in marks.list_live_bytes():
             size = sizes.get(data_pack_key(pack), 0)
-            if size and live / size < sparse_below:
+            if size and live / size < sparse_below and pack not in damaged:
                 shares.append((live / size, pack, size))
     return {pack: size for _, pack, size in sorted(shares)[:PACKS_AT_ONCE]}, None
 

@@ -203,9 +203,17 @@ def _shorten(
 
 
 def _drop_empty_marks(repository: Repository) -> None:
-    """Remove deletion markers of snapshots that have no manifest left."""
+    """Remove notes, and then deletion markers, of snapshots that have no manifest left.
+
+    A listing that shows no manifest of a snapshot proves that it is gone: a compaction writes the new one before a
+    sweep removes the old one, and its name comes behind. Notes are written of snapshots that were committed.
+    """
     for folder in repository.list_folders():
-        if folder.is_deleted and not folder.bodies:
+        if folder.bodies:
+            continue
+        for key in folder.notes:
+            repository.store.delete(key)
+        if folder.is_deleted:
             repository.store.delete(mark_key(folder.snapshot_id, DELETED))
 
 

@@ -1,5 +1,6 @@
 """Verification: is everything that the manifests promise there, and is it what it was? Reads only."""
 
+import bisect
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +24,7 @@ from lamina.engine.format import (
     PackId,
     UnknownVersionError,
     data_pack_key,
+    map_pack_key,
     parse_pack_key,
 )
 from lamina.engine.maintenance.pack_check import check_pack
@@ -34,6 +36,7 @@ from lamina.engine.manifest import (
     first_body_key,
     mark_key,
 )
+from lamina.engine.notes import read_note
 from lamina.engine.objects.store import ObjectMissingError
 from lamina.engine.packs.reader import Wanted
 from lamina.engine.repository import KEYS, Repository, SnapshotNotFoundError
@@ -75,6 +78,7 @@ class VerifyReport:
         read_bytes: their size.
         damaged_ranges: what cannot be read back, by snapshot and bytes.
         damaged_objects: everything that is wrong with objects of the store, also where no snapshot needs them.
+        damaged_packs: object keys of the packs among them, in order; some may be missing altogether.
     """
 
     snapshots: int = 0
@@ -84,6 +88,7 @@ class VerifyReport:
     read_bytes: int = 0
     damaged_ranges: list[DamagedRange] = field(default_factory=list)
     damaged_objects: list[str] = field(default_factory=list)
+    damaged_packs: list[str] = field(default_factory=list)
 
     @property
     def is_sound(self) -> bool:
@@ -208,6 +213,8 @@ class _Check:
             if isinstance(visit.leaf, Corruption):
                 blocks = visit.leaf_count * LEAF_BLOCKS
                 self._damage(manifest, visit.first_leaf * LEAF_BLOCKS, blocks, str(visit.leaf))
+                if visit.ref is not None:
+                    self._blame(map_pack_key(visit.ref.location.pack))
             else:
                 self._references.add(
                     (*entry.location.pack, entry.location.offset, entry.location.length, entry.block_id)
@@ -225,6 +232,7 @@ class _Check:
         needed = {data_pack_key(pack) for pack in self._references.list_packs()}
         for key in sorted(needed - listed.keys()):
             self._note(f"object {key!r} is missing")
+            self._blame(key)
         packs = listed if everything else {key: listed[key] for key in sorted(needed & listed.keys())}
         self.report.packs = len(packs)
         return packs
@@ -243,6 +251,7 @@ class _Check:
                 on_read(self.report.read_bytes, known)
                 for reason in outcome.reasons:
                     self._note(reason)
+                    self._blame(key)
                 self._compare(key, outcome.good_rows)
 
     def check_references(self, packs: dict[str, int]) -> None:
@@ -259,6 +268,7 @@ class _Check:
                 reason = f"object {key!r} is damaged: it is cut short ({size} bytes)"
                 self._references.condemn(pack, outside, reason)
                 self._note(reason)
+                self._blame(key)
 
     def name_damage(self, manifest: Manifest) -> None:
         """Walk a map again and say which bytes of the disk the bad records are."""
@@ -309,6 +319,8 @@ class _Check:
             self._attempt(partial(self._read_mark, key))
         for key in folder.bodies:
             self._attempt(partial(self._repository.read_body, key))
+        for key in folder.notes:
+            self._attempt(partial(read_note, self._repository, key))
         if folder.is_revoked:
             self._attempt(partial(self._read_revocation, first_body_key(folder.snapshot_id)))
 
@@ -338,10 +350,15 @@ class _Check:
         for row, content in zip(doubtful, self._repository.blocks.read(wanted), strict=True):
             if isinstance(content, Corruption):
                 self._references.condemn(pack, [row], str(content))
+                self._blame(key)
 
     def _note(self, reason: str) -> None:
         if reason not in self.report.damaged_objects:
             self.report.damaged_objects.append(reason)
+
+    def _blame(self, pack_key: str) -> None:
+        if pack_key not in self.report.damaged_packs:
+            bisect.insort(self.report.damaged_packs, pack_key)
 
     def _damage(self, manifest: Manifest, first_block: int, blocks: int, reason: str) -> None:
         offset = first_block * BLOCK_BYTES

@@ -150,6 +150,7 @@ def _create_disks() -> None:
         sa.Column("delete_with_instance", sa.Boolean(), nullable=False),
         sa.Column("delete_auto_snapshot", sa.Boolean(), nullable=False),
         sa.Column("enable_auto_snapshot", sa.Boolean(), nullable=False),
+        sa.Column("key_id", sa.Text(), nullable=True),
         sa.CheckConstraint("length(description) <= 256", name="ck_disks_description_length"),
         sa.CheckConstraint(
             "category IN ('cloud', 'cloud_efficiency', 'cloud_ssd', 'cloud_essd', 'cloud_auto', 'cloud_essd_entry', "
@@ -171,6 +172,7 @@ def _create_disks() -> None:
         sa.ForeignKeyConstraint(["region_id"], ["regions.id"], name="fk_disks_region_id_regions"),
         sa.ForeignKeyConstraint(["instance_id"], ["instances.id"], name="fk_disks_instance_id_instances"),
         sa.ForeignKeyConstraint(["zone_id"], ["zones.id"], name="fk_disks_zone_id_zones"),
+        sa.ForeignKeyConstraint(["key_id"], ["encryption_keys.id"], name="fk_disks_key_id_encryption_keys"),
         sa.PrimaryKeyConstraint("id", name="pk_disks"),
     )
     _index_disks()
@@ -186,6 +188,7 @@ def _index_disks() -> None:
     op.create_index(
         "ix_disks_name", "disks", ["account_id", "region_id", "name", "created_at", "id"], unique=False
     )
+    op.create_index("ix_disks_key_id", "disks", ["key_id"], unique=False)
     op.create_index("ix_disks_instance_id", "disks", ["instance_id"], unique=False)
     op.create_index("ix_disks_origin_instance_id", "disks", ["origin_instance_id"], unique=False)
     op.create_index("ix_disks_state", "disks", ["state"], unique=False)
@@ -239,6 +242,7 @@ def _create_snapshots() -> None:
         sa.Column("group_id", sa.Text(), nullable=True),
         sa.Column("incremental_bytes", sa.BigInteger(), nullable=True),
         sa.Column("exclusive_bytes", sa.BigInteger(), nullable=True),
+        sa.Column("key_id", sa.Text(), nullable=True),
         sa.CheckConstraint("length(description) <= 256", name="ck_snapshots_description_length"),
         sa.CheckConstraint("disk_role IN ('system', 'data')", name="ck_snapshots_diskrole"),
         sa.CheckConstraint("length(name) <= 128", name="ck_snapshots_name_length"),
@@ -252,12 +256,14 @@ def _create_snapshots() -> None:
         ),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_snapshots_account_id_accounts"),
         sa.ForeignKeyConstraint(["region_id"], ["regions.id"], name="fk_snapshots_region_id_regions"),
+        sa.ForeignKeyConstraint(["key_id"], ["encryption_keys.id"], name="fk_snapshots_key_id_encryption_keys"),
         sa.PrimaryKeyConstraint("id", name="pk_snapshots"),
     )
     _index_snapshots()
 
 
 def _index_snapshots() -> None:
+    op.create_index("ix_snapshots_key_id", "snapshots", ["key_id"], unique=False)
     op.create_index(
         "ix_snapshots_account_created",
         "snapshots",

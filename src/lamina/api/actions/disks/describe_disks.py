@@ -1,6 +1,6 @@
 """DescribeDisks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lamina.api.call import Call
@@ -137,7 +137,11 @@ def describe_disks(call: Call, scope: Scope, request: DescribeDisksRequest) -> D
         get_zone(scope.session, scope.region_id, request.zone_id)
     filters = _read_filter(request)
     page: Page[DiskView] = Page(items=(), total_count=0, next_key=None)
-    if _can_match(scope, request):
+    if request.lock_reason == LockReason.FINANCIAL.value and not is_in_arrears(
+        scope.session, scope.account_id
+    ):
+        filters = replace(filters, expired_by=scope.clock.now())
+    if _can_match(request):
         page = list_disks(scope, filters, wanted)
     facts = pager.describe(request, wanted, page)
     return DescribeDisksAnswer(
@@ -149,12 +153,9 @@ def describe_disks(call: Call, scope: Scope, request: DescribeDisksRequest) -> D
     )
 
 
-def _can_match(scope: Scope, request: DescribeDisksRequest) -> bool:
-    reason = request.lock_reason
-    is_possible = reason in (None, LockReason.SECURITY.value) or (
-        reason == LockReason.FINANCIAL.value and is_in_arrears(scope.session, scope.account_id)
-    )
-    return is_possible and all(
+def _can_match(request: DescribeDisksRequest) -> bool:
+    reasons = (None, *(reason.value for reason in LockReason))
+    return request.lock_reason in reasons and all(
         getattr(request, name) in (None, value) for name, value in _SAME_FOR_ALL.items()
     )
 

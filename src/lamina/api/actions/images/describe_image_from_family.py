@@ -6,7 +6,7 @@ from lamina.api.call import Call
 from lamina.api.shapes.image import ImageShape, show_image
 from lamina.api.spec import Kind, action
 from lamina.control.images.queries import find_newest_of_family
-from lamina.control.images.views import view_images
+from lamina.control.images.viewing import view_images
 from lamina.control.regions.errors import RegionNotFoundError
 from lamina.control.scope import Scope
 from lamina.ids import RegionId

@@ -14,7 +14,7 @@ from lamina.api.shapes.tags import MAX_TAGS, TagFilter
 from lamina.api.spec import Kind, action
 from lamina.control.images.listing import ImageFilter, list_images
 from lamina.control.images.states import Architecture, ImageState, OsType
-from lamina.control.images.views import ImageView, Ownership
+from lamina.control.images.viewing import ImageView, Ownership
 from lamina.control.instances.errors import InstanceTypeError
 from lamina.control.instances.machine_types import get_machine_type
 from lamina.control.paging import Page, Slice

@@ -16,12 +16,18 @@ from lamina.ids import RegionId
 _DESCRIPTION_MAX: Final = 8192
 
 
+def _check_description(text: str) -> str | None:
+    if len(text) > _DESCRIPTION_MAX:
+        return f"a description has at most {_DESCRIPTION_MAX} characters, not {len(text)}"
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateKeyRequest:
     """Parameters."""
 
     region_id: RegionId
-    description: str | None = param(default=None, length=(0, _DESCRIPTION_MAX))
+    description: str | None = param(default=None, check=_check_description)
     client_token: str | None = param(default=None, check=rules.check_client_token)
     dry_run: bool = False
 

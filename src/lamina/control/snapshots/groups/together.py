@@ -26,6 +26,7 @@ from lamina.control.snapshots.capture_data import (
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.remove import remove_data
 from lamina.control.snapshots.settle import Copied, find_manifest, measure, settle_failure, settle_success
+from lamina.control.snapshots.stored import ensure_repository
 from lamina.failures import Refusal
 from lamina.ids import AccountId, DiskId, RegionId, SnapshotId
 from lamina.tasks.context import StepContext
@@ -99,19 +100,22 @@ def copy_together(plant: Installation, together: Together, context: StepContext)
 
     Raises:
         GroupInterruptedError: an earlier attempt copied some members, and the instant is lost.
+        KeyNotEnabledError, KeyDestroyedError: the key of a disk cannot be used now.
         Fault: a disk or the store failed.
         Cancelled: somebody asked for it.
     """
-    repository = plant.repositories.ensure(together.account_id, together.region_id)
     captures = together.list_captures()
-    missing = [each for each in captures if find_manifest(repository, each.snapshot_id) is None]
+    repositories = {each.snapshot_id: ensure_repository(plant, each.snapshot_id) for each in captures}
+    missing = [
+        each for each in captures if find_manifest(repositories[each.snapshot_id], each.snapshot_id) is None
+    ]
     if missing:
         if len(missing) < len(captures) and not _are_all_cloned(plant, together):
             raise GroupInterruptedError(together.whole_id)
         _capture_all(plant, together, missing, context)
     copied = {
-        each.snapshot_id: measure(repository.read_manifest(each.snapshot_id), each.snapshot_id)
-        for each in captures
+        snapshot_id: measure(repository.read_manifest(snapshot_id), snapshot_id)
+        for snapshot_id, repository in repositories.items()
     }
     context.save(_AllCopied(members=copied))
 
@@ -119,7 +123,7 @@ def copy_together(plant: Installation, together: Together, context: StepContext)
 def uncopy_together(plant: Installation, together: Together) -> None:
     """Undo the second step."""
     for snapshot_id in together.members.values():
-        remove_data(plant, together.account_id, together.region_id, snapshot_id)
+        remove_data(plant, snapshot_id)
 
 
 def tidy_together(plant: Installation, together: Together) -> None:
