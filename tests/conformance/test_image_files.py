@@ -169,7 +169,9 @@ def test_b46_many_images_are_made_and_exported_in_one_go(account, bucket):
     for task_id in tasks:
         finish(account, task_id)
     pairs = zip(images, tasks, strict=True)
-    assert sorted(list_keys(account, bucket)) == sorted(f"{image}_{task_id}.qcow2" for image, task_id in pairs)
+    assert sorted(list_keys(account, bucket)) == sorted(
+        f"{image}_{task_id}.qcow2" for image, task_id in pairs
+    )
 
 
 def test_e02_making_an_image_puts_nothing_into_a_bucket(account, bucket, image):

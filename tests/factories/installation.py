@@ -19,6 +19,7 @@ from lamina.control.disks.queries import get_disk
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.reset import reset_disk
 from lamina.control.first_start import DEFAULT_REGION, furnish
+from lamina.control.images.scratch import FILES
 from lamina.control.installation import Installation, open_installation
 from lamina.control.kinds import KINDS
 from lamina.control.scope import Limits, Scope
@@ -153,7 +154,9 @@ def open_site(
     settings = replace(settings or Settings(), cache_dir=directory / "cache", workers=2)
     with open_installation(directory / "data", settings, clock, limits=limits) as installation:
         furnish(installation, "http://127.0.0.1:1")
-        runner = Runner(installation.database, clock, installation, KINDS, {QUICK: 1, COPY: 1, BULK: 1})
+        runner = Runner(
+            installation.database, clock, installation, KINDS, {QUICK: 1, COPY: 1, BULK: 1, FILES: 1}
+        )
         with installation.database.reading() as session:
             account_id = session.scalars(select(AccountRecord.id).order_by(AccountRecord.created_at)).first()
         yield Site(installation=installation, clock=clock, account_id=account_id, runner=runner)

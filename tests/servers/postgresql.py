@@ -14,6 +14,7 @@ import ctypes
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -115,6 +116,41 @@ def running(folder: Path, changes: Mapping[str, str] = MappingProxyType({})) -> 
         yield server
 
 
+def crash(server: PostgresServer) -> list[str]:
+    """End a server that no other test uses, at once and without a farewell; answers what revives it."""
+    data = server.folder / "data"
+    command = shlex.split((data / "postmaster.opts").read_text())
+    os.kill(int((data / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
+    deadline = time.monotonic() + STOP_SECONDS
+    while (data / "postmaster.pid").exists():
+        assert time.monotonic() < deadline, "PostgreSQL does not end"
+        time.sleep(0.01)
+    return command
+
+
+@contextmanager
+def revived(server: PostgresServer, command: list[str]) -> Iterator[None]:
+    """The server that `crash` ended, as long as this lasts."""
+    with (server.folder / "log").open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=server.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - nobody forks while another thread holds a lock of ours
+            **_choose_user(),
+        )
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not _answers(server):
+            assert time.monotonic() < deadline, "PostgreSQL does not answer"
+            time.sleep(0.05)
+        yield
+    finally:
+        _stop(process)
+
+
 def _find_running(folder: Path) -> PostgresServer | None:
     try:
         return PostgresServer(folder=Path((folder / "server").read_text()))
@@ -152,10 +188,9 @@ def _answers(server: PostgresServer) -> bool:
 def _keep(folder: Path) -> None:
     """Start the server, say where it is, wait until nobody uses it, stop it."""
     home = Path(tempfile.mkdtemp(prefix="lamina-postgresql-", dir=_choose_parent()))
-    owner = {}
-    if os.geteuid() == 0:  # as root the server refuses to run
+    owner = _choose_user()
+    if owner:
         shutil.chown(home, _USER)
-        owner = {"user": _USER, "extra_groups": []}
     try:
         with (folder / "users").open("a") as users, (folder / "log").open("ab") as log:
             _initialise(home, owner, log)
@@ -177,6 +212,11 @@ def _keep(folder: Path) -> None:
                 (folder / "server").unlink(missing_ok=True)
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _choose_user() -> dict:
+    """As whom to run the server: as root it refuses to."""
+    return {"user": _USER, "extra_groups": []} if os.geteuid() == 0 else {}
 
 
 def _choose_parent() -> str:

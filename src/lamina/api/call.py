@@ -18,7 +18,6 @@ from lamina.api.paging import Pager
 from lamina.api.rate_limit import RateLimiter
 from lamina.clock import Clock
 from lamina.control.accounts.access_keys import AccessKey, find_access_key
-from lamina.control.accounts.states import AccountStanding
 from lamina.control.audit.journal import AuditJournal
 from lamina.control.buckets.opening import Buckets
 from lamina.control.disks.volumes import Volumes
@@ -27,7 +26,7 @@ from lamina.control.preferences import Compatibility
 from lamina.control.root_key import Vault
 from lamina.control.scope import Limits, Scope
 from lamina.control.tariff.tariff import Tariff
-from lamina.database import Database
+from lamina.database import Database, insist
 from lamina.ids import AccessKeyId, RegionId, RequestId
 
 
@@ -75,8 +74,7 @@ class Services:
         Raises:
             ApiError: it is unknown, or it was disabled or rotated out.
         """
-        with self.database.reading() as session:
-            key = find_access_key(session, self.vault, AccessKeyId(access_key_id))
+        key = insist(lambda: self._look_up(AccessKeyId(access_key_id)))
         if key is None:
             is_new = self.limits.compatibility is Compatibility.API_2026
             code = UNKNOWN_ACCESS_KEY_2026 if is_new else UNKNOWN_ACCESS_KEY
@@ -86,6 +84,10 @@ class Services:
                 ACCESS_KEY_DISABLED, f"The access key {access_key_id} is disabled; use another one"
             )
         return key
+
+    def _look_up(self, access_key_id: AccessKeyId) -> AccessKey | None:
+        with self.database.reading() as session:
+            return find_access_key(session, self.vault, access_key_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,5 +143,5 @@ class Call:
         Raises:
             ApiError: `InvalidAccountStatus.NotEnoughBalance`, as the tables of all these actions list it.
         """
-        if self.key.standing is AccountStanding.SUSPENDED:
+        if self.key.standing.is_suspended:
             raise ApiError(SUSPENDED, "The account is suspended for overdue payments; settle them first")

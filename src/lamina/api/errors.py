@@ -71,6 +71,12 @@ from lamina.control.images.copy_errors import (
     NotCopiedError,
     SharedImageRegionError,
 )
+from lamina.control.images.encrypted import (
+    EncryptedExportError,
+    EncryptedImageCopyError,
+    EncryptedImageError,
+    EncryptedSystemSnapshotError,
+)
 from lamina.control.images.errors import (
     ArchivedSourceError,
     FamilyImagesQuotaError,
@@ -126,12 +132,15 @@ from lamina.control.instances.errors import (
     SystemDiskMissingError,
 )
 from lamina.control.keys.errors import (
+    DecryptionError,
+    InheritedKeyError,
     KeyDeletionDueError,
     KeyDestroyedError,
     KeyNotEnabledError,
     KeyNotFoundError,
     KeyQuotaError,
     KeyStateError,
+    KeyWithoutEncryptionError,
     ServiceKeyError,
 )
 from lamina.control.policies.errors import (
@@ -159,6 +168,8 @@ from lamina.control.snapshots.errors import (
     CoolOffOverError,
     CopyNotOfferedError,
     CopyRegionError,
+    EncryptedArchiveError,
+    EncryptedCopyError,
     GroupCapacityError,
     GroupNotFoundError,
     GroupSizeError,
@@ -277,6 +288,8 @@ TABLE: Final[Mapping[type[LaminaError], Code]] = {
     RetentionBelowLockError: Code(400, "InvalidRetentionDays.LessThanLockExpiredTime"),
     SnapshotArchivedError: Code(400, "InvalidStatus.SnapshotInArchive"),
     SnapshotAgeError: Code(400, "InvalidStatus.SnapshotAgeLimit"),
+    EncryptedArchiveError: Code(403, "InvalidOperation.EncryptedSnapshotUnsupport"),
+    EncryptedCopyError: Code(403, "InvalidEncrypted.NotSupportDecrypt"),
     ArchivingQuotaError: Code(403, "QuotaExceed.ConcurrentArchiveSnapshotQuota"),
     CopyNotOfferedError: Code(403, "InvalidUser.NotInWhiteList"),
     SameRegionError: Code(403, "InvalidOperation.NotSupportCopyInSameRegion"),
@@ -338,10 +351,17 @@ TABLE: Final[Mapping[type[LaminaError], Code]] = {
     SharedImageRegionError: Code(403, "OperationDenied.SameRegionOnly"),
     NotCopiedError: Code(400, "ImageCreatedNotFromCopy"),
     CopyEndedError: Code(400, "IncorrectImageStatus"),
+    EncryptedImageError: Code(403, "OperationDeined.EncryptedSnapshot"),  # the vendor's spelling
+    EncryptedImageCopyError: Code(403, "OperationDeined.EncryptedSnapshot"),
+    EncryptedSystemSnapshotError: Code(400, "OperationDenied"),
+    EncryptedExportError: Code(400, "ImageNotSupported"),
     # control.keys; the vendor's key service has codes of its own, which its extensions here do not need
     KeyNotFoundError: Code(404, "InvalidParameter.KMSKeyId.NotFound"),
     KeyNotEnabledError: Code(403, "InvalidParameter.KMSKeyId.CMKNotEnabled"),
     KeyDestroyedError: Code(403, "InvalidParameter.KMSKeyId.CMKNotEnabled"),
+    KeyWithoutEncryptionError: Code(400, "InvalidParameter.EncryptedIllegal"),
+    DecryptionError: Code(400, "InvalidParameter.Encrypted"),
+    InheritedKeyError: Code(400, "InvalidKmsKeyId.NotMatchSnapshot"),
     KeyStateError: Code(409, "Rejected.KeyState"),
     KeyDeletionDueError: Code(409, "Rejected.PendingDeletion"),
     ServiceKeyError: Code(403, "Rejected.ServiceKey"),

@@ -180,8 +180,12 @@ class Pipeline:
         name = parameters.get("regionId")
         if not name or name == self._services.region_id:
             return self._services.region_id
-        with self._services.database.reading() as session:
-            return get_region(session, RegionId(name)).id
+
+        def look_up() -> RegionId:
+            with self._services.database.reading() as session:
+                return get_region(session, RegionId(name)).id
+
+        return insist(look_up)
 
     def _find_action(self, signed: SignedCall, parameters: Parameters, trace: _Trace) -> Action:
         name = _common(signed, parameters, "Action")

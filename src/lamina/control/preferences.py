@@ -57,6 +57,8 @@ class Preferences:
         regions: those that the file declares, by id.
         prices: the operator's own price list; None is the one that comes with the package.
         billing_rules: the operator's own rules of billing; None as above.
+        collect_payments: whether bills are to be paid, and what the rules say happens to accounts that do not. Off
+            unless the file says so: who runs this for themselves must never lose snapshots to a bill.
         rates: how often the API may be called.
     """
 
@@ -67,6 +69,7 @@ class Preferences:
     regions: tuple[DeclaredRegion, ...] = ()
     prices: Path | None = None
     billing_rules: Path | None = None
+    collect_payments: bool = False
     rates: CallRates = CallRates()
 
     def choose_settings(self, region_id: RegionId, common: Settings) -> Settings:
@@ -98,6 +101,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     regions: dict[str, RegionTable] = msgspec.field(default_factory=dict)
     prices: str | None = None
     billing_rules: str | None = None
+    collect_payments: bool = False
     limits: _LimitsTable = _LimitsTable()
 
 
@@ -128,5 +132,6 @@ def read_preferences(directory: Path) -> Preferences:
         regions=regions,
         prices=None if found.prices is None else directory / found.prices,
         billing_rules=None if found.billing_rules is None else directory / found.billing_rules,
+        collect_payments=found.collect_payments,
         rates=CallRates(per_action=found.limits.calls_per_second, per_key=found.limits.key_calls_per_second),
     )

@@ -31,6 +31,7 @@ from lamina.control.shown_tasks.show import forget_shown_tasks
 from lamina.control.snapshots.compare import compare_with_stores, list_places
 from lamina.control.snapshots.expire import expire_snapshots
 from lamina.control.snapshots.groups.restart import restart_groups
+from lamina.control.snapshots.notes import write_notes
 from lamina.control.snapshots.restart import restart_snapshots
 from lamina.control.snapshots.sizes import count_sizes
 from lamina.control.snapshots.usage import forget_usage, meter_usage
@@ -75,6 +76,7 @@ def _list_jobs() -> tuple[tuple[float, Callable[[Installation], None]], ...]:
         (_MINUTE, expire_snapshots),
         (_MINUTE, expire_instances),
         (2.0, count_sizes),
+        (2.0, write_notes),
         (_MINUTE, meter_usage),
         (10 * _MINUTE, close_months),
         (5.0, run_due_policies),

@@ -1,8 +1,9 @@
 """Rebuild the rows from the object stores after the loss of the database (guarantee G2).
 
 What is needed: the installation's folder with `root.key`, and the stores. What comes back: accounts that have a
-repository, their snapshots with names, tags and retention, and the disks whose files are still in the folder.
-What cannot: access keys (except the first one, which `credentials.json` has) and disks without any snapshot.
+repository, their snapshots with names, tags, retention, locks and groups, and the disks whose files are still in the
+folder. What cannot: access keys (except the first one, which `credentials.json` has), images, disks without any
+snapshot, and what changed in the last seconds before the loss, when its note was not written yet.
 """
 
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from lamina.control.installation import Installation
 from lamina.control.regions.queries import list_regions
 from lamina.control.regions.records import ZoneRecord
 from lamina.control.scope import Scope
-from lamina.control.snapshots.adopt import adopt_snapshot
+from lamina.control.snapshots.adopt import adopt_snapshot, find_note
 from lamina.control.snapshots.annotations import DiskFacts
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.engine.repository import Repository
+from lamina.failures import Corruption
 from lamina.ids import AccountId, DiskId, RegionId, SnapshotId
 
 
@@ -30,6 +32,8 @@ class RecoveryReport:
         accounts: accounts that got their row back.
         snapshots: snapshots that did.
         disks: disks that did.
+        damaged_notes: those of them whose note is damaged: they come back as they were taken, as manual snapshots
+            without retention; a lock on them is lost.
         foreign_snapshots: snapshots that no service made; they stay in their repository.
         unknown_disks: files of disks that no snapshot tells anything about; they stay where they are.
     """
@@ -37,6 +41,7 @@ class RecoveryReport:
     accounts: tuple[AccountId, ...]
     snapshots: tuple[SnapshotId, ...]
     disks: tuple[DiskId, ...]
+    damaged_notes: tuple[SnapshotId, ...]
     foreign_snapshots: tuple[SnapshotId, ...]
     unknown_disks: tuple[DiskId, ...]
 
@@ -47,6 +52,7 @@ class _Findings:
 
     snapshots: list[SnapshotId]
     foreign: list[SnapshotId]
+    damaged: list[SnapshotId]
     disks: dict[DiskId, DiskFacts]  # as the latest snapshot of each tells
 
 
@@ -61,6 +67,7 @@ def recover(installation: Installation) -> RecoveryReport:
     accounts: list[AccountId] = []
     snapshots: list[SnapshotId] = []
     foreign: list[SnapshotId] = []
+    damaged: list[SnapshotId] = []
     disks: list[DiskId] = []
     with installation.database.reading() as session:
         regions = [region.id for region in list_regions(session)]
@@ -74,11 +81,13 @@ def recover(installation: Installation) -> RecoveryReport:
             findings = _recover_snapshots(installation, repository, account_id, region_id)
             snapshots += findings.snapshots
             foreign += findings.foreign
+            damaged += findings.damaged
             disks += _recover_disks(installation, findings, account_id, region_id)
     return RecoveryReport(
         accounts=tuple(accounts),
         snapshots=tuple(snapshots),
         disks=tuple(disks),
+        damaged_notes=tuple(damaged),
         foreign_snapshots=tuple(foreign),
         unknown_disks=tuple(_list_unknown(installation)),
     )
@@ -95,17 +104,20 @@ def _ensure_account(installation: Installation, account_id: AccountId) -> bool:
 def _recover_snapshots(
     installation: Installation, repository: Repository, account_id: AccountId, region_id: RegionId
 ) -> _Findings:
-    findings = _Findings([], [], {})
+    findings = _Findings([], [], [], {})
     manifests = [repository.read_manifest(snapshot_id) for snapshot_id in repository.list_snapshots()]
     for manifest in sorted(manifests, key=lambda each: each.created_at):
+        note = find_note(repository, manifest.snapshot_id)
         with installation.database.transaction() as session:
             if session.get(SnapshotRecord, manifest.snapshot_id) is not None:
                 continue
-            disk = adopt_snapshot(installation.scope(session, account_id, region_id), manifest)
+            disk = adopt_snapshot(installation.scope(session, account_id, region_id), manifest, note)
         if disk is None:
             findings.foreign.append(manifest.snapshot_id)
         else:
             findings.snapshots.append(manifest.snapshot_id)
+            if isinstance(note, Corruption):
+                findings.damaged.append(manifest.snapshot_id)
             findings.disks[disk.id] = disk
     return findings
 

@@ -77,6 +77,23 @@ class Manifest:
         return self.root.data_blocks * BLOCK_BYTES
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What changed about a snapshot after its manifest was written (docs/format.md §3.10).
+
+    Attributes:
+        number: the highest number is the latest note, and the only one that counts.
+        annotations: they take the place of those of the manifest with the same names.
+    """
+
+    number: int
+    annotations: Mapping[str, str]
+
+
+class _NoteBody(msgspec.Struct, frozen=True, kw_only=True):
+    annotations: dict[str, str]
+
+
 class _Head(msgspec.Struct, kw_only=True, omit_defaults=True):
     snapshot: str
     name: str
@@ -154,6 +171,24 @@ def decode(body: bytes, key: str) -> Manifest:
         annotations=head.annotations,
         clear_of=frozenset(map(SessionId, head.clear_of)),
     )
+
+
+def encode_note(note: Note) -> bytes:
+    """The body of a note object."""
+    return msgspec.json.encode(_NoteBody(annotations=dict(note.annotations)))
+
+
+def decode_note(body: bytes, key: str) -> Note:
+    """A note from the body of its object; its number is that of the object's `key`.
+
+    Raises:
+        Corruption: the body is not that of a note.
+    """
+    try:
+        annotations = msgspec.json.decode(body, type=_NoteBody).annotations
+    except msgspec.MsgspecError as error:
+        raise Corruption(f"object {key!r} is damaged: it is no note ({error})") from error
+    return Note(number=note_number(key), annotations=annotations)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,11 +15,12 @@ from lamina.engine.format import (
     KIND_DATA_PACK,
     KIND_MANIFEST,
     KIND_MARKER,
+    KIND_NOTE,
     KIND_REVOCATION,
     OBJECT_HEADER,
     check_header,
 )
-from lamina.engine.manifest import Manifest, SnapshotFolder
+from lamina.engine.manifest import Manifest, Note, SnapshotFolder
 from lamina.engine.objects.store import (
     CreateOnlyUnsupportedError,
     ObjectExistsError,
@@ -254,6 +255,46 @@ class Repository:
             raise SnapshotNotFoundError(snapshot_id)
         key = manifests.mark_key(snapshot_id, manifests.DELETED)
         self.store.put(key, self.cipher.seal(KIND_MARKER, key, b"{}"))
+
+    def find_note(self, snapshot_id: SnapshotId) -> Note | None:
+        """The note of a snapshot: a listing and, if it has one, a read.
+
+        Raises:
+            Corruption: its note is damaged.
+        """
+        for _ in range(_TRIES_WHILE_SUPERSEDED):
+            folder = self.find_folder(snapshot_id)
+            if folder is None or not folder.notes:
+                break
+            try:
+                return self.read_note(folder.notes[-1])
+            except ObjectMissingError:
+                continue  # a later one took its place since it was listed
+        return None
+
+    def read_note(self, key: str) -> Note:
+        """The note with this object key.
+
+        Raises:
+            ObjectMissingError: there is no such object.
+            Corruption: it is damaged.
+        """
+        return manifests.decode_note(self.cipher.open(KIND_NOTE, key, self.store.get(key)), key)
+
+    def put_note(self, folder: SnapshotFolder, note: Note) -> None:
+        """Write a note beside the manifest of a snapshot, and drop the notes before it.
+
+        Args:
+            folder: the snapshot's.
+            note: its number is higher than those in the folder.
+
+        Raises:
+            ObjectExistsError: somebody else wrote a note of this number at the same moment.
+        """
+        key = manifests.note_key(folder.snapshot_id, note.number)
+        create_only(self.store, key, self.cipher.seal(KIND_NOTE, key, manifests.encode_note(note)))
+        for old in folder.notes:
+            self.store.delete(old)
 
     @property
     def parameters(self) -> Mapping[str, str | int]:

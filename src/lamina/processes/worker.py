@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from lamina.control.advance import CLOCK
+from lamina.control.images.scratch import FILES
 from lamina.control.installation import Installation
 from lamina.control.kinds import KINDS
 from lamina.control.reconcilers import make_reconcilers
@@ -16,7 +17,8 @@ from lamina.tasks.task import BULK, COPY, QUICK
 # A copy keeps `settings.workers` threads busy by itself; two at once let one compress while the other waits for
 # its store. Quick tasks wait for the file system most of the time. One thread of each lane that has several is for
 # what somebody waits for, so there is one more than that. Of policies that are due at once, two start snapshots.
-_LANES: Final = {QUICK: 3, COPY: max(2, (os.cpu_count() or 1) // 2) + 1, BULK: 2, CLOCK: 1}
+# Files of images are read and written two at a time: one by another program, one by ourselves keep two cores busy.
+_LANES: Final = {QUICK: 3, COPY: max(2, (os.cpu_count() or 1) // 2) + 1, BULK: 2, FILES: 3, CLOCK: 1}
 _PATIENCE_SECONDS: Final = 5.0
 
 

@@ -85,6 +85,9 @@ def make_tariff(*, price_day: date, free_gib: str, counted_hours: int) -> Tariff
         counted_hours=counted_hours,
         free_gib=Decimal(free_gib),
         decimals=2,
+        due_days=14,
+        suspension_hours=24,
+        purge_days=15,
         source="test",
         seen_on=date(2026, 1, 1),
     )

@@ -16,7 +16,9 @@ from lamina.ids import RegionId
 from lamina.settings import Settings
 
 HEAD = "region_id,valid_from,currency,standard_per_gib_month,archive_per_gib_month,source,seen_on\n"
-RULES_HEAD = "valid_from,hours_per_month,counted_hours,free_gib,decimals,source,seen_on\n"
+RULES_HEAD = (
+    "valid_from,hours_per_month,counted_hours,free_gib,decimals,due_days,suspension_hours,purge_days,source,seen_on\n"
+)
 DEFAULT = "default,1970-01-01,EUR,0.03,,own,2026-01-01\n"
 
 
@@ -105,12 +107,14 @@ def test_what_is_wrong_with_a_list_is_said(tmp_path, content, reason):
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("1970-01-01,0,1,0,2,own,2026-01-01", "hours_per_month is '0'"),
-        ("1970-01-01,720,5,0,2,own,2026-01-01", "counted_hours is 5 and must divide a day"),
-        ("1970-01-01,720,1,0,13,own,2026-01-01", "decimals is '13'"),
-        ("1970-01-01,720,1,0,2,,2026-01-01", "source is empty"),
-        ("2000-01-01,720,1,0,2,own,2026-01-01", "valid from 1970-01-01 on"),
-        ("1970-01-01,720,1,0,2,own,2026-01-01\n1970-01-01,730,1,0,2,own,2026-01-01", "two lines"),
+        ("1970-01-01,0,1,0,2,14,24,15,own,2026-01-01", "hours_per_month is '0'"),
+        ("1970-01-01,720,5,0,2,14,24,15,own,2026-01-01", "counted_hours is 5 and must divide a day"),
+        ("1970-01-01,720,1,0,13,14,24,15,own,2026-01-01", "decimals is '13'"),
+        ("1970-01-01,720,1,0,2,14,24,15,,2026-01-01", "source is empty"),
+        ("1970-01-01,720,1,0,2,soon,24,15,own,2026-01-01", "due_days is 'soon'"),
+        ("1970-01-01,720,1,0,2,14,48,1,own,2026-01-01", "nothing goes before the suspension"),
+        ("2000-01-01,720,1,0,2,14,24,15,own,2026-01-01", "valid from 1970-01-01 on"),
+        ("1970-01-01,720,1,0,2,14,24,15,own,2026-01-01\n1970-01-01,730,1,0,2,14,24,15,own,2026-01-01", "two lines"),
     ],
 )
 def test_what_is_wrong_with_rules_is_said(tmp_path, line, reason):
@@ -129,7 +133,7 @@ def test_an_installation_starts_with_its_own_list_or_not_at_all(tmp_path):
     with pytest.raises(DatedFileError, match=r"own\.csv cannot be used: it cannot be read"):
         open_installation(folder, settings).__enter__()
     (folder / "own.csv").write_text(HEAD + DEFAULT)
-    (folder / "rules.csv").write_text(RULES_HEAD + "1970-01-01,730,24,1.5,4,own,2026-01-01\n")
+    (folder / "rules.csv").write_text(RULES_HEAD + "1970-01-01,730,24,1.5,4,14,24,15,own,2026-01-01\n")
     with open_installation(folder, settings) as installation:
         assert installation.tariff.prices.currency == "EUR"
         assert installation.tariff.rules.find(day(2026, 1, 1)).hours_per_month == 730

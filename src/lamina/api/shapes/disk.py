@@ -129,6 +129,8 @@ def show_disk(view: DiskView) -> DiskShape:
         delete_with_instance=disk.delete_with_instance,
         delete_auto_snapshot=disk.delete_auto_snapshot,
         enable_auto_snapshot=disk.enable_auto_snapshot,
+        encrypted=disk.key_id is not None,
+        kms_key_id=disk.key_id or "",
     )
 
 

@@ -142,4 +142,5 @@ def _show_disk(view: ImageView, disk: ImageDiskRecord) -> ImageDiskShape:
         format=(disk.format if is_own else None) or "",
         import_oss_bucket=(disk.bucket if is_own else None) or "",
         import_oss_object=(disk.object_key if is_own else None) or "",
+        encrypted=disk.snapshot_id in view.encrypted,
     )

@@ -9,6 +9,7 @@ from lamina.api import rules
 from lamina.api.call import Call
 from lamina.api.codes import INVALID_PARAMETER, MISSING_PARAMETER, SUSPENDED, ApiError, Code
 from lamina.api.schema import param
+from lamina.api.shapes.encryption import KEY_INHERITED, read_encryption
 from lamina.api.shapes.filters import parse_time
 from lamina.api.shapes.tags import DUPLICATE_TAG, MAX_TAGS, Tag, read_tags
 from lamina.control.disks.attach import DATA_DEVICES
@@ -47,8 +48,6 @@ _BAD_NAME: Final = Code(400, "InvalidDiskName.Malformed")
 _BAD_DESCRIPTION: Final = Code(400, "InvalidDescription.Malformed")
 _NO_IMAGE: Final = Code(404, "InvalidImageId.NotFound")
 _NO_GROUP: Final = Code(404, "InvalidResourceGroup.NotFound")
-_NO_ENCRYPTION: Final = Code(400, "InvalidParameter.EncryptedNotSupported")
-_KEY_WITHOUT_ENCRYPTION: Final = Code(400, "InvalidParameter.EncryptedIllegal")
 _CHARGE_TYPE: Final = Code(400, "InvalidInstanceChargeType.ValueNotSupported")
 _BAD_PERIOD: Final = Code(400, "InvalidPeriod")
 _BAD_RELEASE_TIME: Final = Code(400, "InvalidAutoReleaseTime.Malformed")
@@ -78,7 +77,7 @@ class SystemDisk:
     disk_name: str | None = param(default=None, check=rules.check_name, malformed=_BAD_NAME)
     description: str | None = param(default=None, check=rules.check_description, malformed=_BAD_DESCRIPTION)
     auto_snapshot_policy_id: PolicyId | None = None
-    encrypted: bool = False
+    encrypted: bool | None = None
     kms_key_id: str | None = param(default=None, wire="KMSKeyId")
 
 
@@ -103,7 +102,7 @@ class DataDisk:
     )
     delete_with_instance: bool = True
     auto_snapshot_policy_id: PolicyId | None = None
-    encrypted: bool = False
+    encrypted: bool | None = None
     kms_key_id: str | None = param(default=None, wire="KMSKeyId")
 
 
@@ -172,6 +171,7 @@ class NewInstanceRequest:
 
 
 RAISES: Final = (
+    *KEY_INHERITED,
     RegionNotFoundError,
     ZoneNotFoundError,
     InstanceTypeError,
@@ -203,8 +203,6 @@ ANSWERS: Final = (
     DUPLICATE_TAG,
     _NO_IMAGE,
     _NO_GROUP,
-    _NO_ENCRYPTION,
-    _KEY_WITHOUT_ENCRYPTION,
     _BAD_PERIOD,
     _BAD_RELEASE_TIME,
 )
@@ -308,18 +306,7 @@ def _check_image(request: NewInstanceRequest) -> None:
 
 
 def _refuse_what_is_not_offered(request: NewInstanceRequest) -> None:
-    disks = (request.system_disk or SystemDisk(), *request.data_disk)
     refusals = (
-        (
-            any(disk.kms_key_id is not None and not disk.encrypted for disk in disks),
-            _KEY_WITHOUT_ENCRYPTION,
-            "KMSKeyId needs Encrypted",
-        ),
-        (
-            any(disk.encrypted for disk in disks),
-            _NO_ENCRYPTION,
-            "disks with a key of their own are not offered yet",
-        ),
         (request.resource_group_id is not None, _NO_GROUP, f"there is no group {request.resource_group_id}"),
     )
     for is_asked, code, message in refusals:
@@ -345,6 +332,7 @@ def _read_system_disk(disk: SystemDisk) -> InstanceDisk:
         category=DiskCategory(disk.category),
         performance_level=PerformanceLevel(disk.performance_level) if disk.performance_level else None,
         size_gib=disk.size,
+        encryption=read_encryption(disk.encrypted, disk.kms_key_id),
         name=disk.disk_name,
         description=disk.description,
     )
@@ -355,6 +343,7 @@ def _read_data_disk(disk: DataDisk) -> InstanceDisk:
         category=DiskCategory(disk.category),
         performance_level=PerformanceLevel(disk.performance_level) if disk.performance_level else None,
         size_gib=disk.size,
+        encryption=read_encryption(disk.encrypted, disk.kms_key_id),
         snapshot_id=disk.snapshot_id,
         name=disk.disk_name,
         description=disk.description,

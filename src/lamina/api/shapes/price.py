@@ -39,6 +39,9 @@ class RuleShape:
     counted_hours: int
     free_gib: str
     decimals: int
+    due_days: int
+    suspension_hours: int
+    purge_days: int
     source: str
     seen_on: str
 
@@ -70,6 +73,9 @@ def show_rules(rules: RuleBook, now: datetime) -> tuple[RuleShape, ...]:
             counted_hours=each.counted_hours,
             free_gib=f"{each.free_gib:f}",
             decimals=each.decimals,
+            due_days=each.due_days,
+            suspension_hours=each.suspension_hours,
+            purge_days=each.purge_days,
             source=each.source,
             seen_on=each.seen_on.isoformat(),
         )

@@ -78,6 +78,8 @@ def show_snapshot(view: SnapshotView) -> SnapshotShape:
         tags=show_tags(view.tags),
         source_snapshot_id=snapshot.source_snapshot_id or "",
         source_region_id=snapshot.source_region_id or "",
+        encrypted=snapshot.key_id is not None,
+        kms_key_id=snapshot.key_id or "",
     )
 
 

@@ -9,7 +9,7 @@ from lamina.ids import AccountId
 
 
 def set_standing(session: Session, account_id: AccountId, standing: AccountStanding) -> None:
-    """Change the standing of an account; it counts from the next request on.
+    """Change the standing of an account; it counts from the next request on. The same again changes nothing.
 
     Raises:
         AccountNotFoundError: there is no such account.
@@ -17,4 +17,5 @@ def set_standing(session: Session, account_id: AccountId, standing: AccountStand
     account = session.get(AccountRecord, account_id)
     if account is None:
         raise AccountNotFoundError(account_id)
-    account.standing = standing
+    if account.standing is not standing:
+        account.move_to(standing)

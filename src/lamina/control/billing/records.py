@@ -4,29 +4,15 @@ from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 
-from sqlalchemy import Dialect, ForeignKey, Index, Text, TypeDecorator
+from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lamina.control.accounts.records import AccountRecord
+from lamina.control.exact import Exact
 from lamina.control.metering.records import StorageClass
 from lamina.control.regions.records import RegionRecord
 from lamina.database import Record, one_of
 from lamina.ids import AccountId, DiskId, RegionId
-
-
-class Exact(TypeDecorator[Decimal]):
-    """A decimal number as text: SQLite has no type that keeps one exact."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
-        """To plain digits."""
-        return None if value is None else f"{value:f}"
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:  # noqa: ARG002 - SQLAlchemy's signature
-        """Back, digit by digit."""
-        return None if value is None else Decimal(value)
 
 
 class LineKind(Enum):

@@ -18,7 +18,7 @@ from lamina.control.disks.states import DiskRole, DiskState
 from lamina.control.disks.unlock import find_sealing, make_volume
 from lamina.control.disks.volumes import Volume
 from lamina.control.installation import Installation
-from lamina.control.keys.choose import Encryption, choose_key
+from lamina.control.keys.choose import AS_SOURCE, Encryption, choose_key
 from lamina.control.scope import Scope
 from lamina.control.snapshots.create import check_disk
 from lamina.control.snapshots.states import SnapshotKind
@@ -51,7 +51,7 @@ class DiskClone:
     category: DiskCategory
     performance_level: PerformanceLevel | None = None
     size_gib: int
-    encryption: Encryption = Encryption()
+    encryption: Encryption = AS_SOURCE
     name: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 

@@ -13,7 +13,7 @@ from lamina.control.disks.categories import (
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.start import start_build, start_empty
 from lamina.control.disks.states import DiskRole, DiskState
-from lamina.control.keys.choose import Encryption, choose_key
+from lamina.control.keys.choose import AS_SOURCE, Encryption, choose_key
 from lamina.control.regions.queries import get_zone
 from lamina.control.scope import Scope
 from lamina.control.snapshots.errors import SnapshotNotFoundError
@@ -45,7 +45,7 @@ class NewDisk:
     performance_level: PerformanceLevel | None = None
     size_gib: int | None = None
     snapshot_id: SnapshotId | None = None
-    encryption: Encryption = Encryption()
+    encryption: Encryption = AS_SOURCE
     name: str | None = None
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class ImportedDisk:
     size_bytes: int
     category: DiskCategory = DiskCategory.CLOUD_ESSD
     role: DiskRole = DiskRole.DATA
-    encryption: Encryption = Encryption()
+    encryption: Encryption = AS_SOURCE
     name: str | None = None
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from lamina.control.paging import AgeOrder, Page, PageKey, Slice, fetch_slice
 from lamina.control.scope import Scope
 from lamina.control.tags.queries import has_tags_in_long_list, list_tags
 from lamina.control.tags.records import ResourceType
-from lamina.ids import ConnectionId, DiskId, InstanceId, PolicyId, SnapshotId, ZoneId
+from lamina.ids import ConnectionId, DiskId, InstanceId, KeyId, PolicyId, SnapshotId, ZoneId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +54,8 @@ class DiskFilter:
     delete_with_instance: bool | None = None
     delete_auto_snapshot: bool | None = None
     enable_auto_snapshot: bool | None = None
+    is_encrypted: bool | None = None
+    key_id: KeyId | None = None
     tags: Mapping[str, str | None] = field(default_factory=dict)
     created_from: datetime | None = None
     created_to: datetime | None = None
@@ -173,6 +175,7 @@ def _match(scope: Scope, wanted: DiskFilter) -> list[ColumnElement[bool]]:
         (DiskRecord.delete_with_instance, wanted.delete_with_instance),
         (DiskRecord.delete_auto_snapshot, wanted.delete_auto_snapshot),
         (DiskRecord.enable_auto_snapshot, wanted.enable_auto_snapshot),
+        (DiskRecord.key_id, wanted.key_id),
     )
     conditions: list[ColumnElement[bool]] = [column == value for column, value in plain if value is not None]
     if wanted.disk_ids is not None:
@@ -200,6 +203,9 @@ def _match(scope: Scope, wanted: DiskFilter) -> list[ColumnElement[bool]]:
     if wanted.has_policy is not None:
         has_policy = DiskRecord.policy_id.is_not(None)
         conditions.append(has_policy if wanted.has_policy else ~has_policy)
+    if wanted.is_encrypted is not None:
+        has_key = DiskRecord.key_id.is_not(None)
+        conditions.append(has_key if wanted.is_encrypted else ~has_key)
     if wanted.created_from is not None:
         conditions.append(DiskRecord.created_at >= wanted.created_from)
     if wanted.created_to is not None:

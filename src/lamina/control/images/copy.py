@@ -13,10 +13,12 @@ from lamina.control.images.copy_errors import (
     SharedImageRegionError,
 )
 from lamina.control.images.copying import start_next_copy
+from lamina.control.images.encrypted import EncryptedImageCopyError, is_encrypted
 from lamina.control.images.errors import ImageNotFoundError, ImageStateError
 from lamina.control.images.queries import find_visible_image, list_image_disks
 from lamina.control.images.records import ImageDiskRecord, ImageRecord, ImageShareRecord
 from lamina.control.images.states import ImageOrigin, ImageState
+from lamina.control.keys.choose import AS_SOURCE, Encryption, choose_new_key
 from lamina.control.regions.records import RegionRecord
 from lamina.control.scope import Scope
 from lamina.control.snapshots.errors import SnapshotQuotaError
@@ -35,6 +37,7 @@ class NewImageCopy:
         image_id: of which image; one that the account sees in the scope's region.
         region_id: where the copy goes.
         name: the copy's id by default.
+        encryption: how its snapshots are encrypted, with a key of the region that it goes to.
         tags: of the copy; key to value.
     """
 
@@ -42,6 +45,7 @@ class NewImageCopy:
     region_id: RegionId
     name: str | None = None
     description: str | None = None
+    encryption: Encryption = AS_SOURCE
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -55,6 +59,8 @@ def copy_image(scope: Scope, new: NewImageCopy) -> ImageRecord:
         BuiltInCopyError, CommunityImageError, SharedImageRegionError: an image of this sort is not copied there.
         ImageStateError: it is not `Available`, or it is another account's and its data is lost.
         DestinationRegionError: there is no such region to copy to.
+        KeyWithoutEncryptionError and further: the copy cannot be encrypted so; see `keys.choose`.
+        EncryptedImageCopyError: it has encrypted snapshots, and those of the copy would not be.
         SnapshotDataMissingError: the object store does not have the data of one of its disks.
         SnapshotQuotaError: a disk has as many manual snapshots in that region as it may have.
         ImageNameTakenError and further: there is no room for the copy; see `add.add_image`.
@@ -67,6 +73,9 @@ def copy_image(scope: Scope, new: NewImageCopy) -> ImageRecord:
         if snapshot is not None:
             _require_data(scope, source, snapshot)
             _require_room(target, snapshot)
+    key_id = choose_new_key(target, new.encryption)
+    if key_id is None and is_encrypted(scope.session, source.id):
+        raise EncryptedImageCopyError(source.id, new.region_id)
     facts = ImageFacts(
         name=new.name,
         description=new.description,
@@ -80,6 +89,7 @@ def copy_image(scope: Scope, new: NewImageCopy) -> ImageRecord:
     )
     origin = ImageSource(origin=ImageOrigin.COPIED, image_id=source.id, region_id=source.region_id)
     copy = add_image(target, facts, origin, ImageState.WAITING)
+    copy.copy_key_id = key_id
     scope.session.add_all(
         ImageDiskRecord(image_id=copy.id, device=disk.device, role=disk.role, size_gib=disk.size_gib)
         for disk in disks

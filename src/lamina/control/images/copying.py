@@ -25,7 +25,7 @@ from lamina.control.snapshots.holds import place_hold
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.settle import Copied, measure
 from lamina.control.snapshots.states import HolderKind, SnapshotCategory, SnapshotKind, SnapshotState
-from lamina.ids import AccountId, ImageId, RegionId, SnapshotId, mint_disk_id, mint_snapshot_id
+from lamina.ids import AccountId, ImageId, KeyId, RegionId, SnapshotId, mint_disk_id, mint_snapshot_id
 from lamina.tasks.context import StepContext
 from lamina.tasks.outcome import FailureKind, Outcome
 from lamina.tasks.queue import enqueue
@@ -167,7 +167,7 @@ def _start(scope: Scope, image: ImageRecord) -> bool:
         original_id = originals.get(disk.device)
         original = scope.session.get(SnapshotRecord, original_id) if original_id is not None else None
         if original is not None:  # otherwise it is an empty disk
-            snapshot = _add_snapshot(scope, disk, original)
+            snapshot = _add_snapshot(scope, disk, original, image.copy_key_id)
             snapshots.append(snapshot)
             copies.append(_plan_copy(snapshot, original))
     arguments = CopyImageArguments(
@@ -189,13 +189,17 @@ def _plan_copy(snapshot: SnapshotRecord, original: SnapshotRecord) -> DiskCopy:
             source_account_id=original.account_id,
             source_region_id=original.region_id,
             source_id=original.id,
+            key_id=snapshot.key_id,
+            source_key_id=original.key_id,
         ),
         used_bytes=original.used_bytes or 0,
         is_of_disk=snapshot.disk_id == original.disk_id,
     )
 
 
-def _add_snapshot(scope: Scope, disk: ImageDiskRecord, original: SnapshotRecord) -> SnapshotRecord:
+def _add_snapshot(
+    scope: Scope, disk: ImageDiskRecord, original: SnapshotRecord, key_id: KeyId | None
+) -> SnapshotRecord:
     """The row of the snapshot of one disk of the copy.
 
     In another region it is one of the disk's snapshots, as with CopySnapshot, so that versions of an image cost what
@@ -220,6 +224,7 @@ def _add_snapshot(scope: Scope, disk: ImageDiskRecord, original: SnapshotRecord)
         modified_at=now,
         source_snapshot_id=original.id if is_own else None,
         source_region_id=original.region_id if is_own else None,
+        key_id=key_id,
     )
     scope.session.add(snapshot)
     scope.session.flush()

@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from lamina.blockio.qemu.formats import ImageFormat
 from lamina.control.buckets.queries import find_bucket
 from lamina.control.disks.states import DiskRole
+from lamina.control.images.encrypted import EncryptedExportError, is_encrypted
 from lamina.control.images.errors import ImageExportingError, ImageNotFoundError, ImageStateError
 from lamina.control.images.exporting import EXPORT_IMAGE, ExportArguments, ExportedDisk
 from lamina.control.images.file_errors import ExportQuotaError, ExportSizeError, ForeignImageError
@@ -50,6 +51,7 @@ def export_image(scope: Scope, new: NewExport) -> TaskId:
         ImageNotFoundError: the account sees no such image in this region.
         ForeignImageError: it is not the account's.
         ImageStateError: it is not `Available`.
+        EncryptedExportError: it has encrypted snapshots.
         ExportSizeError: it has too many or too large data disks.
         BucketNotFoundError: the account has no such bucket in this region.
         ImageExportingError: it is being exported already.
@@ -62,6 +64,8 @@ def export_image(scope: Scope, new: NewExport) -> TaskId:
         raise ForeignImageError(image.id)
     if image.state is not ImageState.AVAILABLE:
         raise ImageStateError(image.id, image.state)
+    if is_encrypted(scope.session, image.id):
+        raise EncryptedExportError(image.id)
     disks = list_image_disks(scope.session, image.id)
     _check_sizes(scope, image, [disk for disk in disks if disk.role is DiskRole.DATA])
     if new.format is ImageFormat.VHD and any(disk.size_gib > _VHD_GIB_MAX for disk in disks):

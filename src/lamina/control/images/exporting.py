@@ -20,14 +20,14 @@ from lamina.blockio.raw_file import RawFileTarget
 from lamina.control.buckets.directory import DirectoryBuckets
 from lamina.control.disks.copying import open_data
 from lamina.control.images.part import Part
-from lamina.control.images.scratch import clear_scratch, drop_scratch, require_room, watch
+from lamina.control.images.scratch import FILES, clear_scratch, drop_scratch, require_room, watch
 from lamina.control.images.served import serving
 from lamina.control.installation import Installation
 from lamina.engine.repository import Repository
 from lamina.ids import AccountId, ImageId, RegionId, SnapshotId, TaskId
 from lamina.tasks.context import StepContext
 from lamina.tasks.outcome import Outcome
-from lamina.tasks.task import COPY, Step, TaskKind
+from lamina.tasks.task import Step, TaskKind
 from lamina.transfer.progress import Progress
 from lamina.transfer.restore import RestoreRequest, restore
 from lamina.transfer.stream import stream
@@ -99,7 +99,7 @@ def _settle(_plant: Installation, _session: Session, _task: ExportArguments, _ou
 EXPORT_IMAGE: Final = TaskKind(
     name="export-image",
     arguments=ExportArguments,
-    lane=COPY,
+    lane=FILES,
     steps=(Step(name=_EXPORT, run=_export, undo=_unexport),),
     settle=_settle,
 )

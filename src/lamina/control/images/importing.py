@@ -15,13 +15,13 @@ from sqlalchemy.orm import Session
 from lamina.control.images.import_data import FileImport, ImportArguments
 from lamina.control.images.import_end import ImportedDisk, fail_import, finish_import, forget_import
 from lamina.control.images.records import ImageRecord
-from lamina.control.images.scratch import drop_scratch
+from lamina.control.images.scratch import FILES, drop_scratch
 from lamina.control.images.states import ImageState
 from lamina.control.installation import Installation
 from lamina.control.snapshots.remove import remove_data
 from lamina.tasks.context import StepContext
 from lamina.tasks.outcome import FailureKind, Outcome
-from lamina.tasks.task import COPY, Step, TaskKind
+from lamina.tasks.task import Step, TaskKind
 
 _IMPORT: Final = "import"
 
@@ -72,7 +72,7 @@ def _settle(plant: Installation, session: Session, task: ImportArguments, outcom
 IMPORT_IMAGE: Final = TaskKind(
     name="import-image",
     arguments=ImportArguments,
-    lane=COPY,
+    lane=FILES,
     steps=(Step(name="begin", run=_begin), Step(name=_IMPORT, run=_import, undo=_unimport)),
     settle=_settle,
 )

@@ -6,6 +6,7 @@ from typing import Final
 
 from lamina.control.disks.attach import DATA_DEVICES, SYSTEM_DEVICE
 from lamina.control.disks.states import DiskRole
+from lamina.control.images.encrypted import refuse_encrypted_system
 from lamina.control.images.errors import (
     ArchivedSourceError,
     ImageDeviceError,
@@ -78,6 +79,8 @@ def plan_disks(scope: Scope, wanted: Sequence[DiskOfImage]) -> list[PlannedDisk]
         SnapshotNotFoundError: the account has no such snapshot in this region.
         SnapshotNotReadyError, SnapshotDataMissingError: a snapshot's data cannot be read.
         ArchivedSourceError: a snapshot is archived.
+        EncryptedSystemSnapshotError: the snapshot of the system disk is encrypted.
+        KeyNotEnabledError, KeyDestroyedError: the key of a snapshot cannot be used now.
         NotSystemSnapshotError, ImageDiskTypeError: a snapshot is not of the kind of disk that it is taken for.
         SystemSnapshotCountError, SystemSnapshotMissingError: not exactly one of the disks is a system disk's snapshot.
         ImageDiskCountError, ImageDiskSizeError: a disk is one too many, or cannot have its size.
@@ -108,6 +111,8 @@ def _get_source(scope: Scope, snapshot_id: SnapshotId) -> SnapshotRecord:
     require_ready(scope.session, snapshot)
     if snapshot.category is not SnapshotCategory.STANDARD:
         raise ArchivedSourceError(snapshot_id)
+    if snapshot.disk_role is DiskRole.SYSTEM:
+        refuse_encrypted_system(scope, snapshot)
     return snapshot
 
 

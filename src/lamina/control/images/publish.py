@@ -2,6 +2,7 @@
 
 from sqlalchemy.orm import Session
 
+from lamina.control.images.encrypted import require_shareable
 from lamina.control.images.errors import ImageNotFoundError, ImageStateError
 from lamina.control.images.queries import USABLE
 from lamina.control.images.records import ImageRecord
@@ -23,6 +24,7 @@ def set_public(session: Session, image_id: ImageId, *, is_public: bool) -> Image
 
     Raises:
         ImageNotFoundError: there is no such image.
+        EncryptedImageError: it is to be public, and has encrypted snapshots.
         BuiltInImageError: it is part of its region.
         ImageStateError: it is to be public, and instances cannot be created from it.
     """
@@ -33,5 +35,7 @@ def set_public(session: Session, image_id: ImageId, *, is_public: bool) -> Image
         raise BuiltInImageError(image_id)
     if is_public and image.state not in USABLE:
         raise ImageStateError(image_id, image.state)
+    if is_public:
+        require_shareable(session, image_id)
     image.is_public = is_public
     return image

@@ -22,6 +22,9 @@ from lamina.telemetry import get_logger, log
 from lamina.units import MIB
 
 _LOGGER: Final = get_logger(__name__)
+_FOLDER: Final = "scratch"
+FILES: Final = "files"
+"""The lane of the tasks that work on files: hours, perhaps, behind which no snapshot must wait."""
 RESERVE_BYTES: Final = 512 * MIB
 """What work on files leaves free on the file system: the rows and the disks of the installation need room too.
 
@@ -102,9 +105,6 @@ def forget_leftover_scratch(plant: Installation) -> None:
         if not is_needed:
             drop_scratch(plant, task_id)
             log(_LOGGER, logging.WARNING, "leftovers of a task were removed", task_id=task_id)
-
-
-_FOLDER: Final = "scratch"
 
 
 def _find(plant: Installation, task_id: TaskId) -> Path:

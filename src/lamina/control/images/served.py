@@ -76,17 +76,20 @@ def _listening(export: SnapshotExport, folder: Path) -> Iterator[None]:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     address = UnixAddress(path=Path(f"/proc/self/fd/{fd}/{_SOCKET}"))
     server = NbdServer({_NAME: export}, address, threads=_THREADS)
-    thread = threading.Thread(
-        target=server.serve_forever,
-        args=(stop,),
-        kwargs={"on_ready": lambda _uri: ready.set()},
-        name="serve-snapshot",
-        daemon=True,
-    )
+    failures: list[str] = []
+
+    def serve() -> None:
+        try:
+            server.serve_forever(stop, on_ready=lambda _uri: ready.set())
+        except LaminaError as error:
+            failures.append(str(error))
+            ready.set()
+
+    thread = threading.Thread(target=serve, name="serve-snapshot", daemon=True)
     thread.start()
     try:
-        if not ready.wait(_START_SECONDS):
-            raise Fault("the server of a snapshot did not start", retryable=True)
+        if not ready.wait(_START_SECONDS) or failures:
+            raise Fault(f"the server of a snapshot did not start: {failures}", retryable=True)
         yield
     finally:
         stop.set()

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from lamina.control.accounts.records import AccountRecord
+from lamina.control.images.encrypted import require_shareable
 from lamina.control.images.errors import (
     ImageStateError,
     OwnAccountError,
@@ -31,6 +32,7 @@ def share_image(
     Raises:
         ImageNotFoundError: the account has no such image in the region.
         ImageStateError: it is to be shared and is not `Available`.
+        EncryptedImageError: it is to be shared and has encrypted snapshots.
         OwnAccountError: the account is to be shared with or unshared from itself.
         ShareAccountError: there is no such account to share it with.
         ShareQuotaError: it would be shared with too many.
@@ -40,6 +42,8 @@ def share_image(
         raise ImageStateError(image.id, image.state)
     if scope.account_id in (*add, *remove):
         raise OwnAccountError(scope.account_id)
+    if add:
+        require_shareable(scope.session, image.id)
     for account_id in remove:
         share = scope.session.get(ImageShareRecord, (image.id, account_id))
         if share is not None:

@@ -1,7 +1,7 @@
 """Images as one account sees them: what only the owner may know is left out for others."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -14,9 +14,10 @@ from lamina.control.images.queries import is_system_disk
 from lamina.control.images.records import ImageDiskRecord, ImageRecord, ImageShareRecord
 from lamina.control.images.states import ImageState
 from lamina.control.scope import Scope
+from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.tags.queries import list_tags
 from lamina.control.tags.records import ResourceType
-from lamina.ids import ImageId
+from lamina.ids import ImageId, SnapshotId
 from lamina.tasks.records import TaskRecord
 
 _UNFINISHED: Final = frozenset({ImageState.WAITING, ImageState.CREATING})
@@ -41,6 +42,7 @@ class ImageView:
         ownership: whose it is.
         is_shared: whether its owner shares it; None where the viewer is not the owner.
         is_used: whether the viewer has instances that were created from it.
+        encrypted: the snapshots of it that have a key.
         tags: its tags; none where the viewer is not the owner.
         progress_percent: how much of the work on it is done, as measured; 100 only when that is all.
         remaining_seconds: how long the rest takes at the speed so far; None when that is not known.
@@ -51,6 +53,7 @@ class ImageView:
     ownership: Ownership
     is_shared: bool | None
     is_used: bool
+    encrypted: Collection[SnapshotId]
     tags: Mapping[str, str]
     progress_percent: int
     remaining_seconds: int | None
@@ -68,6 +71,7 @@ def view_images(scope: Scope, images: Sequence[ImageRecord]) -> tuple[ImageView,
     disks = _list_disks(scope, ids)
     shared = _find_shared(scope, own)
     used = _find_used(scope, ids)
+    encrypted = _find_encrypted(scope, ids)
     tags = list_tags(scope.session, ResourceType.IMAGE, own)
     views = []
     for image in images:
@@ -81,6 +85,7 @@ def view_images(scope: Scope, images: Sequence[ImageRecord]) -> tuple[ImageView,
                 ownership=ownership,
                 is_shared=image.id in shared if ownership is Ownership.SELF else None,
                 is_used=image.id in used,
+                encrypted=encrypted,
                 tags=tags.get(image.id, {}),
                 progress_percent=percent,
                 remaining_seconds=remaining,
@@ -123,6 +128,15 @@ def _list_disks(scope: Scope, image_ids: Sequence[ImageId]) -> Mapping[ImageId, 
 def _find_shared(scope: Scope, image_ids: Sequence[ImageId]) -> set[ImageId]:
     query = select(ImageShareRecord.image_id).where(ImageShareRecord.image_id.in_(image_ids)).distinct()
     return set(scope.session.scalars(query))
+
+
+def _find_encrypted(scope: Scope, image_ids: Sequence[ImageId]) -> frozenset[SnapshotId]:
+    query = (
+        select(SnapshotRecord.id)
+        .join(ImageDiskRecord, ImageDiskRecord.snapshot_id == SnapshotRecord.id)
+        .where(ImageDiskRecord.image_id.in_(image_ids), SnapshotRecord.key_id.is_not(None))
+    )
+    return frozenset(scope.session.scalars(query))
 
 
 def _find_used(scope: Scope, image_ids: Sequence[ImageId]) -> set[str]:

@@ -6,7 +6,6 @@ from sqlalchemy.orm import Session
 
 from lamina.control.accounts.errors import AccountNotFoundError
 from lamina.control.accounts.records import AccountRecord
-from lamina.control.accounts.states import AccountStanding
 from lamina.control.instances.errors import (
     InstanceArrearsError,
     InstanceExpiredError,
@@ -40,7 +39,7 @@ def is_in_arrears(session: Session, account_id: AccountId) -> bool:
     account = session.get(AccountRecord, account_id)
     if account is None:
         raise AccountNotFoundError(account_id)
-    return account.standing is AccountStanding.SUSPENDED
+    return account.standing.is_suspended
 
 
 def list_locks(instance: InstanceRecord | None, *, is_overdue: bool, now: datetime) -> tuple[LockReason, ...]:

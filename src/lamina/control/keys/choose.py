@@ -1,6 +1,7 @@
 """Which key something new is encrypted with: what the caller says, and what it is made from."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from lamina.control.keys.create import ensure_service_key
 from lamina.control.keys.errors import DecryptionError, InheritedKeyError, KeyWithoutEncryptionError
@@ -20,6 +21,10 @@ class Encryption:
 
     is_encrypted: bool | None = None
     key_id: KeyId | None = None
+
+
+AS_SOURCE: Final = Encryption()
+"""Nothing is said: as what it is made from, and not at all where that is nothing."""
 
 
 def choose_key(scope: Scope, wanted: Encryption, inherited: KeyId | None = None) -> KeyId | None:

@@ -8,7 +8,6 @@ from itertools import islice
 from sqlalchemy import ColumnElement, func, select
 
 from lamina.control.accounts.records import AccountRecord
-from lamina.control.accounts.states import AccountStanding
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskState
 from lamina.control.paging import AgeOrder, Page, PageKey, Slice, fetch_slice
@@ -169,7 +168,7 @@ def is_suspended(scope: Scope) -> bool:
     standing = scope.session.scalar(
         select(AccountRecord.standing).where(AccountRecord.id == scope.account_id)
     )
-    return standing is AccountStanding.SUSPENDED
+    return standing is not None and standing.is_suspended
 
 
 def covers(policy_id: PolicyId, point: datetime) -> tuple[ColumnElement[bool], ...]:

@@ -106,6 +106,7 @@ def create_instances(scope: Scope, new: NewInstance, names: Sequence[InstanceNam
         DiskSizeMissingError: an empty data disk has no size.
         DiskBelowImageError: a disk would be smaller than the image's.
         SnapshotNotFoundError, SnapshotNotReadyError, SnapshotDataMissingError: a disk cannot be made from its snapshot.
+        KeyWithoutEncryptionError and further: a disk cannot be encrypted so; see `keys.choose`.
         DiskLimitError: there are more data disks than an instance may have.
         DeviceTakenError: two disks have the same device.
         TagKeyError, TagValueError, TagQuotaError: the tags break the rules.
@@ -193,6 +194,7 @@ def add_disk(
         source_snapshot_id=wanted.snapshot_id,
         image_id=image.id if of_image is not None else None,
         image_device=of_image.device if of_image is not None else None,
+        key_id=plan.key_id,
         instance_id=instance.id,
         origin_instance_id=instance.id if is_system else None,
         device=device,

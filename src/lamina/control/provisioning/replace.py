@@ -29,6 +29,7 @@ from lamina.control.instances.locks import require_paid
 from lamina.control.instances.queries import get_instance, require_state
 from lamina.control.instances.records import InstanceRecord
 from lamina.control.instances.states import InstanceState
+from lamina.control.keys.choose import AS_SOURCE, Encryption
 from lamina.control.provisioning.create import add_disk
 from lamina.control.provisioning.errors import NoSystemDiskError
 from lamina.control.provisioning.plan import InstanceDisk, plan_system_disk, require_machine
@@ -58,7 +59,11 @@ class ReplaceArguments:
 
 
 def replace_system_disk(
-    scope: Scope, instance_id: InstanceId, image_id: str, size_gib: int | None = None
+    scope: Scope,
+    instance_id: InstanceId,
+    image_id: str,
+    size_gib: int | None = None,
+    encryption: Encryption = AS_SOURCE,
 ) -> DiskRecord:
     """Start replacing the system disk; answers the new one, which is `Creating`, and `In_use` when its task has ended.
 
@@ -71,6 +76,7 @@ def replace_system_disk(
         instance_id: a stopped instance.
         image_id: whose bytes the new disk gets.
         size_gib: how large it is; by default as large as the old one, or as the image needs.
+        encryption: how it is encrypted; by default as the image, and otherwise as the old one.
 
     Raises:
         InstanceNotFoundError: the account has no such instance.
@@ -85,6 +91,7 @@ def replace_system_disk(
         ImageArchitectureError: the type of instance does not run it.
         DiskBelowImageError: the new disk would be smaller than the image's.
         DiskSizeError: the category has no disks of this size.
+        KeyWithoutEncryptionError and further: it cannot be encrypted so; see `keys.choose`.
         TaskBusyError: a task of the instance has not ended.
     """
     instance = get_instance(scope, instance_id)
@@ -94,7 +101,7 @@ def replace_system_disk(
     _check_idle(scope, old)
     image = find_usable_image(replace(scope, region_id=instance.region_id), image_id)
     require_machine(image, instance.instance_type)
-    new = _add_disk(scope, instance, old, image, size_gib)
+    new = _add_disk(replace(scope, region_id=instance.region_id), instance, old, image, size_gib, encryption)
     old.move_to(DiskState.REINITING)
     start_replacing(scope.session, scope.clock, old, new)
     return new
@@ -161,7 +168,12 @@ def _check_idle(scope: Scope, disk: DiskRecord) -> None:
 
 
 def _add_disk(
-    scope: Scope, instance: InstanceRecord, old: DiskRecord, image: ImageRecord, size_gib: int | None
+    scope: Scope,
+    instance: InstanceRecord,
+    old: DiskRecord,
+    image: ImageRecord,
+    size_gib: int | None,
+    encryption: Encryption,
 ) -> DiskRecord:
     of_image = next(
         disk for disk in list_image_disks(scope.session, image.id) if disk.role is DiskRole.SYSTEM
@@ -173,8 +185,13 @@ def _add_disk(
         name=old.name,
         description=old.description,
         delete_with_instance=old.delete_with_instance,
+        encryption=encryption,
     )
-    new = add_disk(scope, instance, image, plan_system_disk(wanted, of_image), SYSTEM_DEVICE)
+    plan = plan_system_disk(scope, wanted, of_image)
+    if plan.key_id is None and encryption.is_encrypted is None and old.key_id is not None:
+        as_old = Encryption(is_encrypted=True, key_id=old.key_id)
+        plan = plan_system_disk(scope, replace(wanted, encryption=as_old), of_image)
+    new = add_disk(scope, instance, image, plan, SYSTEM_DEVICE)
     new.delete_auto_snapshot = old.delete_auto_snapshot
     new.enable_auto_snapshot = old.enable_auto_snapshot
     return new

@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from lamina.control.resources.find import require_resources
 from lamina.control.scope import Scope
+from lamina.control.snapshots.changes import mark_changed, mark_group_changed
 from lamina.control.tags.put import put_tags, remove_tag, remove_tags
+from lamina.control.tags.records import ResourceType
+from lamina.ids import SnapshotGroupId, SnapshotId
 
 
 def tag_resources(scope: Scope, kind: str, resource_ids: Sequence[str], tags: Mapping[str, str]) -> None:
@@ -18,6 +21,7 @@ def tag_resources(scope: Scope, kind: str, resource_ids: Sequence[str], tags: Ma
     resource_type = require_resources(scope, kind, resource_ids)
     for resource_id in resource_ids:
         put_tags(scope, resource_type, resource_id, tags, region_id=scope.region_id)
+    _mark_changed(scope, resource_type, resource_ids)
 
 
 def untag_resources(scope: Scope, kind: str, resource_ids: Sequence[str], keys: Sequence[str] | None) -> None:
@@ -28,6 +32,7 @@ def untag_resources(scope: Scope, kind: str, resource_ids: Sequence[str], keys: 
     """
     resource_type = require_resources(scope, kind, resource_ids)
     remove_tags(scope, resource_type, resource_ids, keys)
+    _mark_changed(scope, resource_type, resource_ids)
 
 
 def remove_exact_tags(scope: Scope, kind: str, resource_id: str, tags: Mapping[str, str | None]) -> None:
@@ -42,3 +47,13 @@ def remove_exact_tags(scope: Scope, kind: str, resource_id: str, tags: Mapping[s
             remove_tags(scope, resource_type, [resource_id], [key])
         else:
             remove_tag(scope, resource_type, resource_id, key, value)
+    _mark_changed(scope, resource_type, [resource_id])
+
+
+def _mark_changed(scope: Scope, resource_type: ResourceType, resource_ids: Sequence[str]) -> None:
+    """The tags of snapshots and of their groups are kept in the repositories, too."""
+    for resource_id in resource_ids:
+        if resource_type is ResourceType.SNAPSHOT:
+            mark_changed(scope.session, SnapshotId(resource_id))
+        elif resource_type is ResourceType.SNAPSHOT_GROUP:
+            mark_group_changed(scope.session, SnapshotGroupId(resource_id))

@@ -9,13 +9,14 @@ import msgspec
 from lamina.control.disks.categories import DiskCategory, PerformanceLevel
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskRole
-from lamina.control.snapshots.records import SnapshotRecord
+from lamina.control.snapshots.records import GroupRecord, LockRecord, SnapshotRecord
 from lamina.control.snapshots.states import SnapshotCategory, SnapshotKind
 from lamina.failures import Corruption
-from lamina.ids import AccountId, DiskId, RegionId, SnapshotId, ZoneId
+from lamina.ids import AccountId, DiskId, RegionId, SnapshotGroupId, SnapshotId, ZoneId
 
 _SNAPSHOT: Final = "lamina.snapshot"
 _DISK: Final = "lamina.disk"
+_CHANGE: Final = "lamina.change"
 
 
 class SnapshotFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +47,36 @@ class DiskFacts(msgspec.Struct, frozen=True, kw_only=True):
     performance_level: PerformanceLevel | None
     size_gib: int
     created_at: datetime
+
+
+class LockFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The lock of a snapshot."""
+
+    cool_off_hours: int
+    duration_days: int
+    created_at: datetime
+    starts_at: datetime | None
+    cool_off_until: datetime | None
+    expires_at: datetime | None
+
+
+class GroupFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The row of the group that a snapshot was taken with."""
+
+    id: SnapshotGroupId
+    instance_id: str | None
+    name: str | None
+    description: str | None
+    created_at: datetime
+    tags: dict[str, str]
+
+
+class ChangeFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What only the note of a snapshot says, as it was when the note was written."""
+
+    name: str | None
+    lock: LockFacts | None
+    group: GroupFacts | None
 
 
 def annotate(snapshot: SnapshotRecord, disk: DiskRecord, tags: Mapping[str, str]) -> dict[str, str]:
@@ -83,6 +114,44 @@ def annotate_copy(
     return {**original, **_annotate(copy, tags), _DISK: msgspec.json.encode(disk).decode()}
 
 
+def annotate_change(
+    snapshot: SnapshotRecord,
+    tags: Mapping[str, str],
+    lock: LockRecord | None,
+    group: GroupRecord | None,
+    group_tags: Mapping[str, str],
+) -> dict[str, str]:
+    """The annotations of the note of a snapshot: everything that may have changed since its manifest was written."""
+    facts = ChangeFacts(
+        name=snapshot.name,
+        lock=None if lock is None else _describe_lock(lock),
+        group=None if group is None else _describe_group(group, group_tags),
+    )
+    return _annotate(snapshot, tags) | {_CHANGE: msgspec.json.encode(facts).decode()}
+
+
+def _describe_lock(lock: LockRecord) -> LockFacts:
+    return LockFacts(
+        cool_off_hours=lock.cool_off_hours,
+        duration_days=lock.duration_days,
+        created_at=lock.created_at,
+        starts_at=lock.starts_at,
+        cool_off_until=lock.cool_off_until,
+        expires_at=lock.expires_at,
+    )
+
+
+def _describe_group(group: GroupRecord, tags: Mapping[str, str]) -> GroupFacts:
+    return GroupFacts(
+        id=group.id,
+        instance_id=group.instance_id,
+        name=group.name,
+        description=group.description,
+        created_at=group.created_at,
+        tags=dict(tags),
+    )
+
+
 def _annotate(snapshot: SnapshotRecord, tags: Mapping[str, str]) -> dict[str, str]:
     facts = SnapshotFacts(
         account_id=snapshot.account_id,
@@ -115,3 +184,17 @@ def read_annotations(annotations: Mapping[str, str]) -> tuple[SnapshotFacts, Dis
         )
     except msgspec.MsgspecError as error:
         raise Corruption(f"a manifest's annotations make no sense: {error}") from error
+
+
+def read_change(annotations: Mapping[str, str]) -> ChangeFacts | None:
+    """What `annotate_change` wrote; None when nothing was noted.
+
+    Raises:
+        Corruption: the annotation is there and makes no sense.
+    """
+    if _CHANGE not in annotations:
+        return None
+    try:
+        return msgspec.json.decode(annotations[_CHANGE], type=ChangeFacts)
+    except msgspec.MsgspecError as error:
+        raise Corruption(f"a note's annotations make no sense: {error}") from error

@@ -20,6 +20,7 @@ from lamina.control.scope import Scope
 from lamina.control.shown_tasks.show import show_task
 from lamina.control.shown_tasks.states import TaskAction
 from lamina.control.snapshots.chain import sum_up_chain
+from lamina.control.snapshots.changes import mark_changed
 from lamina.control.snapshots.errors import (
     ArchivingQuotaError,
     EncryptedArchiveError,
@@ -86,6 +87,7 @@ def archive_snapshot(scope: Scope, snapshot_id: SnapshotId, retention_days: int 
     if _count_archiving(scope, snapshot) >= AT_ONCE_MAX:
         raise ArchivingQuotaError(snapshot.disk_id, AT_ONCE_MAX)
     snapshot.move_to_category(SnapshotCategory.ARCHIVING)
+    mark_changed(scope.session, snapshot.id)
     task_id = start_archiving(scope.session, scope.clock, snapshot)
     show_task(
         scope,
@@ -148,6 +150,7 @@ def _settle(plant: Installation, session: Session, task: ArchiveArguments, outco
     is_archived = outcome.failure is None
     snapshot.move_to_category(SnapshotCategory.ARCHIVE if is_archived else SnapshotCategory.STANDARD)
     snapshot.modified_at = plant.clock.now()
+    mark_changed(session, snapshot.id)
     sum_up_chain(session, snapshot, plant.clock.now())
 
 

@@ -16,12 +16,12 @@ from lamina.control.keys.records import KeyRecord
 from lamina.control.keys.states import KeyState
 from lamina.control.regions.records import RegionRecord
 from lamina.control.repositories import Place
-from lamina.control.snapshots.adopt import adopt_snapshot
+from lamina.control.snapshots.adopt import adopt_snapshot, find_note
 from lamina.control.snapshots.chain import sum_up_chain
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.states import SnapshotState
 from lamina.engine.repository import Repository, SnapshotNotFoundError
-from lamina.failures import LaminaError
+from lamina.failures import Corruption, LaminaError
 from lamina.ids import SnapshotId
 from lamina.telemetry import get_logger, log, log_failure
 
@@ -95,10 +95,19 @@ def _adopt(plant: Installation, repository: Repository, place: Place, snapshot_i
         manifest = repository.read_manifest(snapshot_id)
     except SnapshotNotFoundError:
         return  # it was deleted since we listed it, and that is why it has no row
+    note = find_note(repository, snapshot_id)
+    if isinstance(note, Corruption):
+        log(
+            _LOGGER,
+            logging.CRITICAL,
+            "the note of a snapshot is damaged",
+            snapshot_id=snapshot_id,
+            reason=str(note),
+        )
     with plant.database.transaction() as session:
         if session.get(SnapshotRecord, snapshot_id) is not None:
             return
         scope = plant.scope(session, place.account_id, place.region_id)
-        disk = adopt_snapshot(scope, manifest, place.key_id)
+        disk = adopt_snapshot(scope, manifest, note, place.key_id)
     event = "a snapshot without a row got it back" if disk is not None else "a snapshot is not the service's"
     log(_LOGGER, logging.WARNING, event, snapshot_id=snapshot_id)

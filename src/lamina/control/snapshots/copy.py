@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import func, select
 
-from lamina.control.keys.choose import Encryption, choose_new_key
+from lamina.control.keys.choose import AS_SOURCE, Encryption, choose_new_key
 from lamina.control.regions.records import RegionRecord
 from lamina.control.scope import Scope
 from lamina.control.snapshots.chain import sum_up_chain
@@ -48,7 +48,7 @@ class NewCopy:
     name: str | None = None
     description: str | None = None
     retention_days: int | None = None
-    encryption: Encryption = Encryption()
+    encryption: Encryption = AS_SOURCE
     kind: SnapshotKind = SnapshotKind.USER
     tags: Mapping[str, str] = field(default_factory=dict)
 

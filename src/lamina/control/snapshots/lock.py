@@ -14,6 +14,7 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from lamina.control.scope import Scope
+from lamina.control.snapshots.changes import mark_changed
 from lamina.control.snapshots.errors import (
     CoolOffError,
     CoolOffOverError,
@@ -71,6 +72,7 @@ def lock_snapshot(scope: Scope, new: NewLock) -> LockRecord:
         lock.duration_days = new.duration_days
         if lock.starts_at is not None:
             lock.expires_at = lock.starts_at + timedelta(days=new.duration_days)
+        mark_changed(scope.session, snapshot.id)
         return lock
     if lock is None:
         lock = LockRecord(
@@ -82,7 +84,7 @@ def lock_snapshot(scope: Scope, new: NewLock) -> LockRecord:
     lock.starts_at = lock.cool_off_until = lock.expires_at = None
     if snapshot.state is not SnapshotState.PROGRESSING:
         _start(lock, now)
-    scope.session.flush()
+    mark_changed(scope.session, snapshot.id)
     return lock
 
 
@@ -102,7 +104,7 @@ def unlock_snapshot(scope: Scope, snapshot_id: SnapshotId) -> None:
     if state is LockState.COMPLIANCE:
         raise CoolOffOverError(snapshot_id)
     scope.session.delete(lock)
-    scope.session.flush()
+    mark_changed(scope.session, snapshot_id)
 
 
 def require_unlocked(session: Session, snapshot_id: SnapshotId, now: datetime) -> None:
@@ -121,6 +123,7 @@ def start_lock(session: Session, snapshot_id: SnapshotId, now: datetime) -> None
     lock = session.get(LockRecord, snapshot_id)
     if lock is not None and lock.starts_at is None:
         _start(lock, now)
+        mark_changed(session, snapshot_id)
 
 
 def drop_lock(session: Session, snapshot_id: SnapshotId) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from lamina.control.scope import Scope
+from lamina.control.snapshots.changes import mark_changed
 from lamina.control.snapshots.errors import RetentionDecreaseError, SnapshotUnfinishedError
 from lamina.control.snapshots.queries import get_snapshot
 from lamina.control.snapshots.records import SnapshotRecord
@@ -45,6 +46,7 @@ def modify_snapshot(scope: Scope, change: SnapshotChange) -> SnapshotRecord:
     if change.description is not None:
         snapshot.description = change.description or None
     snapshot.modified_at = scope.clock.now()
+    mark_changed(scope.session, snapshot.id)
     return snapshot
 
 

@@ -200,6 +200,7 @@ def _match(scope: Scope, wanted: SnapshotFilter) -> list[ColumnElement[bool]]:
         (SnapshotRecord.state, wanted.state),
         (SnapshotRecord.kind, wanted.kind),
         (SnapshotRecord.disk_role, wanted.disk_role),
+        (SnapshotRecord.key_id, wanted.key_id),
     )
     conditions: list[ColumnElement[bool]] = [column == value for column, value in plain if value is not None]
     if wanted.snapshot_ids is not None:
@@ -212,6 +213,9 @@ def _match(scope: Scope, wanted: SnapshotFilter) -> list[ColumnElement[bool]]:
         # At most 17, by name: behind a subquery SQLite expects so many that it walks through all snapshots instead.
         disks = select(DiskRecord.id).where(DiskRecord.instance_id == wanted.instance_id)
         conditions.append(SnapshotRecord.disk_id.in_(scope.session.scalars(disks).all()))
+    if wanted.is_encrypted is not None:
+        has_key = SnapshotRecord.key_id.is_not(None)
+        conditions.append(has_key if wanted.is_encrypted else ~has_key)
     if wanted.created_from is not None:
         conditions.append(SnapshotRecord.created_at >= wanted.created_from)
     if wanted.created_to is not None:

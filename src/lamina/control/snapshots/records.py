@@ -146,6 +146,22 @@ class LockRecord(Record):
     expires_at: Mapped[datetime | None]
 
 
+class NoteRecord(Record):
+    """That a snapshot changed after its manifest was written, which has to be noted in its repository.
+
+    Attributes:
+        revision: how often it changed; the number of its next note, unless the repository has a higher one.
+        is_noted: the repository knows this revision.
+    """
+
+    __tablename__ = "snapshot_notes"
+    __table_args__ = (Index("ix_snapshot_notes_unnoted", "is_noted"),)
+
+    snapshot_id: Mapped[SnapshotId] = mapped_column(ForeignKey(SnapshotRecord.id), primary_key=True)
+    revision: Mapped[int]
+    is_noted: Mapped[bool]
+
+
 class GroupRecord(Record):
     """Snapshots of several disks, taken at one instant. The members' rows name the group.
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from lamina.clock import Clock
 from lamina.control.installation import Installation
 from lamina.control.snapshots.holds import drop_holds
-from lamina.control.snapshots.records import LockRecord, SnapshotRecord
+from lamina.control.snapshots.records import LockRecord, NoteRecord, SnapshotRecord
 from lamina.control.snapshots.stored import find_repository_to_tidy
 from lamina.control.tags.put import drop_tags
 from lamina.control.tags.records import ResourceType
@@ -45,6 +45,7 @@ def drop_snapshot(session: Session, snapshot: SnapshotRecord) -> None:
     """Forget a snapshot whose data is gone."""
     drop_holds(session, snapshot.id)
     session.execute(delete(LockRecord).where(LockRecord.snapshot_id == snapshot.id))
+    session.execute(delete(NoteRecord).where(NoteRecord.snapshot_id == snapshot.id))
     drop_tags(session, ResourceType.SNAPSHOT, snapshot.id)
     session.delete(snapshot)
     session.flush()

@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from lamina.clock import Clock
 from lamina.control.snapshots.chain import sum_up_chain
+from lamina.control.snapshots.changes import mark_changed
 from lamina.control.snapshots.lock import drop_lock, start_lock
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.remove import drop_snapshot, start_removal
@@ -68,6 +69,8 @@ def settle_success(session: Session, clock: Clock, snapshot: SnapshotRecord, cop
     else:
         snapshot.move_to(SnapshotState.ACCOMPLISHED)
         start_lock(session, snapshot.id, clock.now())
+        if snapshot.group_id is not None:
+            mark_changed(session, snapshot.id)  # its manifest does not name the group
     sum_up_chain(session, snapshot, clock.now())
 
 

@@ -22,6 +22,9 @@ COLUMNS: Final = (
     "counted_hours",
     "free_gib",
     "decimals",
+    "due_days",
+    "suspension_hours",
+    "purge_days",
     "source",
     "seen_on",
 )
@@ -29,6 +32,7 @@ _SHIPPED: Final = "rules.csv"
 _DAY_HOURS: Final = 24
 _MONTH_HOURS_MAX: Final = 10_000
 _DECIMALS_MAX: Final = 12
+_DUE_DAYS_MAX: Final = 3660
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +45,9 @@ class Rule:
         counted_hours: what is begun counts whole: 1 is the hour, 24 the day in UTC.
         free_gib: standard storage of an account in a region that costs nothing.
         decimals: to how many places the amount of a line is rounded, halves away from zero.
+        due_days: a bill is to be paid until so many days after it was made.
+        suspension_hours: so long after payments became overdue the service is suspended.
+        purge_days: and so long after that same instant everything goes that nothing holds.
         source: who says so.
         seen_on: when that was read, or the date of the source.
     """
@@ -50,6 +57,9 @@ class Rule:
     counted_hours: int
     free_gib: Decimal
     decimals: int
+    due_days: int
+    suspension_hours: int
+    purge_days: int
     source: str
     seen_on: date
 
@@ -99,12 +109,19 @@ def _parse(row: dict[str, str]) -> Rule:
         raise ValueError(f"counted_hours is {counted} and must divide a day of {_DAY_HOURS}")
     if not row["source"]:
         raise ValueError("source is empty; say where the rule is from")
+    suspension_hours = read_whole(row["suspension_hours"], "suspension_hours", 0, _DUE_DAYS_MAX * _DAY_HOURS)
+    purge_days = read_whole(row["purge_days"], "purge_days", 0, _DUE_DAYS_MAX)
+    if purge_days * _DAY_HOURS < suspension_hours:
+        raise ValueError("purge_days must not end before suspension_hours: nothing goes before the suspension")
     return Rule(
         valid_from=read_day(row["valid_from"], "valid_from"),
         hours_per_month=read_whole(row["hours_per_month"], "hours_per_month", 1, _MONTH_HOURS_MAX),
         counted_hours=counted,
         free_gib=read_number(row["free_gib"], "free_gib"),
         decimals=read_whole(row["decimals"], "decimals", 0, _DECIMALS_MAX),
+        due_days=read_whole(row["due_days"], "due_days", 0, _DUE_DAYS_MAX),
+        suspension_hours=suspension_hours,
+        purge_days=purge_days,
         source=row["source"],
         seen_on=read_day(row["seen_on"], "seen_on"),
     )

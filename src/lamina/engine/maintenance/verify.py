@@ -36,7 +36,6 @@ from lamina.engine.manifest import (
     first_body_key,
     mark_key,
 )
-from lamina.engine.notes import read_note
 from lamina.engine.objects.store import ObjectMissingError
 from lamina.engine.packs.reader import Wanted
 from lamina.engine.repository import KEYS, Repository, SnapshotNotFoundError
@@ -320,7 +319,7 @@ class _Check:
         for key in folder.bodies:
             self._attempt(partial(self._repository.read_body, key))
         for key in folder.notes:
-            self._attempt(partial(read_note, self._repository, key))
+            self._attempt(partial(self._repository.read_note, key))
         if folder.is_revoked:
             self._attempt(partial(self._read_revocation, first_body_key(folder.snapshot_id)))
 

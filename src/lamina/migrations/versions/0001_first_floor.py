@@ -3,7 +3,15 @@
 import sqlalchemy as sa
 from alembic import op
 
-from lamina.migrations import billing_floor, bucket_floor, first_floor, image_floor, key_floor, policy_floor
+from lamina.migrations import (
+    billing_floor,
+    bucket_floor,
+    first_floor,
+    image_floor,
+    key_floor,
+    note_floor,
+    policy_floor,
+)
 
 revision = "0001"
 down_revision = None
@@ -25,6 +33,7 @@ def upgrade() -> None:
     _create_snapshot_holds()
     _create_snapshot_locks()
     _create_snapshot_groups()
+    note_floor.create_snapshot_notes()
     _create_snapshot_chains()
     _create_snapshot_usage()
     policy_floor.create_policies()

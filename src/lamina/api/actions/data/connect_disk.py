@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lamina.api.call import Call
+from lamina.api.shapes.encryption import KEY_USED
 from lamina.api.spec import Kind, action
 from lamina.control.disks.connect import connect
 from lamina.control.disks.errors import DiskConnectedError, DiskNotFoundError, DiskStateError
@@ -45,6 +46,7 @@ class ConnectDiskAnswer:
     kind=Kind.WRITES,
     resource="disk_id",
     raises=(
+        *KEY_USED,
         DiskNotFoundError,
         InstanceSecurityLockError,
         InstanceArrearsError,

@@ -6,6 +6,7 @@ from typing import Final
 from lamina.api.call import Call
 from lamina.api.disk_access import MAX_OFFSET, open_disk
 from lamina.api.schema import param
+from lamina.api.shapes.encryption import KEY_USED
 from lamina.api.spec import Kind, action
 from lamina.control.disks.errors import ConnectionNotFoundError, DiskRangeError
 from lamina.ids import ConnectionId
@@ -42,7 +43,7 @@ class DescribeDiskExtentsAnswer:
 @action(
     kind=Kind.READS_DATA,
     resource="connection_id",
-    raises=(ConnectionNotFoundError, DiskRangeError),
+    raises=(*KEY_USED, ConnectionNotFoundError, DiskRangeError),
 )
 def describe_disk_extents(call: Call, request: DescribeDiskExtentsRequest) -> DescribeDiskExtentsAnswer:
     """Tell where a connected disk holds data; costs metadata only."""

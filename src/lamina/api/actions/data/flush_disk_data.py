@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from lamina.api.call import Call
 from lamina.api.disk_access import open_disk
+from lamina.api.shapes.encryption import KEY_USED
 from lamina.api.spec import Kind, action
 from lamina.control.disks.errors import ConnectionNotFoundError
 from lamina.ids import ConnectionId
@@ -24,7 +25,10 @@ class FlushDiskDataAnswer:
 @action(
     kind=Kind.MOVES_DATA,
     resource="connection_id",
-    raises=(ConnectionNotFoundError,),
+    raises=(
+        *KEY_USED,
+        ConnectionNotFoundError,
+    ),
 )
 def flush_disk_data(call: Call, request: FlushDiskDataRequest) -> FlushDiskDataAnswer:
     """Make everything that was written through a connection survive a power cut."""

@@ -7,6 +7,7 @@ from lamina.api import rules
 from lamina.api.call import Call
 from lamina.api.codes import Code
 from lamina.api.schema import param
+from lamina.api.shapes.encryption import KEY_CHOSEN, read_encryption
 from lamina.api.shapes.tags import DUPLICATE_TAG, MAX_TAGS, Tag, read_tags
 from lamina.api.spec import Kind, action
 from lamina.control.disks.categories import DiskCategory
@@ -42,6 +43,8 @@ class ImportDiskRequest:
         default=None, check=rules.check_description, malformed=Code(400, "InvalidDescription.Malformed")
     )
     tag: tuple[Tag, ...] = param(default=(), at_most=MAX_TAGS, malformed=Code(403, "QuotaExceed.Tags"))
+    encrypted: bool | None = None
+    kms_key_id: str | None = param(default=None, wire="KMSKeyId")
     client_token: str | None = param(default=None, check=rules.check_client_token)
 
 
@@ -55,6 +58,7 @@ class ImportDiskAnswer:
 @action(
     kind=Kind.WRITES,
     raises=(
+        *KEY_CHOSEN,
         RegionNotFoundError,
         ZoneNotFoundError,
         DiskSizeError,
@@ -74,6 +78,7 @@ def import_disk(_call: Call, scope: Scope, request: ImportDiskRequest) -> Import
             size_bytes=request.size_in_bytes,
             category=DiskCategory(request.disk_category),
             role=DiskRole(request.disk_type),
+            encryption=read_encryption(request.encrypted, request.kms_key_id),
             name=request.disk_name,
             description=request.description,
             tags=read_tags(request.tag),

@@ -6,6 +6,7 @@ from lamina.api.call import Call
 from lamina.api.codes import INVALID_PARAMETER, ApiError
 from lamina.api.disk_access import MAX_OFFSET, open_disk
 from lamina.api.schema import param
+from lamina.api.shapes.encryption import KEY_USED
 from lamina.api.spec import Kind, action
 from lamina.control.disks.errors import ConnectionNotFoundError, DiskRangeError
 from lamina.ids import ConnectionId
@@ -28,7 +29,7 @@ class WriteDiskDataAnswer:
 @action(
     kind=Kind.MOVES_DATA,
     resource="connection_id",
-    raises=(ConnectionNotFoundError, DiskRangeError),
+    raises=(*KEY_USED, ConnectionNotFoundError, DiskRangeError),
     answers=(INVALID_PARAMETER,),
 )
 def write_disk_data(call: Call, request: WriteDiskDataRequest) -> WriteDiskDataAnswer:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from lamina.api.call import Call
 from lamina.api.disk_access import MAX_OFFSET, open_disk
 from lamina.api.schema import param
+from lamina.api.shapes.encryption import KEY_USED
 from lamina.api.spec import Kind, action
 from lamina.control.disks.errors import ConnectionNotFoundError, DiskRangeError
 from lamina.ids import ConnectionId
@@ -28,7 +29,7 @@ class ZeroDiskDataAnswer:
 @action(
     kind=Kind.MOVES_DATA,
     resource="connection_id",
-    raises=(ConnectionNotFoundError, DiskRangeError),
+    raises=(*KEY_USED, ConnectionNotFoundError, DiskRangeError),
 )
 def zero_disk_data(call: Call, request: ZeroDiskDataRequest) -> ZeroDiskDataAnswer:
     """Make a range of a connected disk read as zero."""

@@ -6,6 +6,7 @@ from typing import Final
 from lamina.api.call import Call
 from lamina.api.codes import ApiError, Code
 from lamina.api.schema import param
+from lamina.api.shapes.encryption import EXACT_KEY_CODES, KEY_USED
 from lamina.api.spec import Kind, action
 from lamina.control.disks.attach import DATA_DEVICES, SYSTEM_DEVICE, Attachment
 from lamina.control.disks.attach import attach_disk as attach
@@ -56,6 +57,7 @@ class AttachDiskAnswer:
 @action(
     kind=Kind.WRITES,
     raises=(
+        *KEY_USED,
         DiskNotFoundError,
         InstanceNotFoundError,
         DiskCategoryError,
@@ -101,9 +103,8 @@ class AttachDiskAnswer:
             "DiskId.StatusNotSupported",
             "DiskId.ValueNotSupported",
         ),
-        "encryption with keys of the account is not there yet": (
+        EXACT_KEY_CODES: (
             "InvalidKMSKeyId.NotFound",
-            "InvalidParameter.KMSKeyId.CMKNotEnabled",
             "InvalidParameter.KMSKeyId.CMKUnauthorized",
             "InvalidParameter.KMSKeyId.KMSUnauthorized",
         ),

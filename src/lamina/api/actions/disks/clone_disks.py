@@ -7,6 +7,7 @@ from lamina.api import rules
 from lamina.api.call import Call
 from lamina.api.codes import SUSPENDED, ApiError, Code
 from lamina.api.schema import param
+from lamina.api.shapes.encryption import KEY_INHERITED, read_encryption
 from lamina.api.shapes.tags import DUPLICATE_TAG, MAX_TAGS, Tag, read_tags
 from lamina.api.spec import Kind, action
 from lamina.control.disks.categories import DiskCategory, PerformanceLevel
@@ -32,7 +33,6 @@ from lamina.tasks.errors import TaskBusyError
 
 _BAD_SIZE: Final = Code(400, "InvalidDataDiskSize.ValueNotSupported")
 _BAD_CATEGORY: Final = Code(400, "InvalidDataDiskCategory.ValueNotSupported")
-_NO_ENCRYPTION: Final = Code(400, "InvalidParameter.EncryptedNotSupported")
 _NO_MULTI_ATTACH: Final = Code(403, "OperationDenied.ZoneNotSupportMultiAttachDisk")
 _NO_BURSTING: Final = Code(400, "BurstingEnabledForDiskCategoryUnsupported")
 _NO_IOPS: Final = Code(400, "ProvisionedIopsForDiskCategoryUnsupported")
@@ -64,7 +64,7 @@ class CloneDisksRequest:
     )
     tag: tuple[Tag, ...] = param(default=(), at_most=MAX_TAGS, malformed=Code(403, "QuotaExceed.Tags"))
     client_token: str | None = param(default=None, check=rules.check_client_token)
-    encrypted: bool = False
+    encrypted: bool | None = None
     kms_key_id: str | None = None
     bursting_enabled: bool = False
     provisioned_iops: int | None = None
@@ -82,6 +82,7 @@ class CloneDisksAnswer:
 @action(
     kind=Kind.WRITES,
     raises=(
+        *KEY_INHERITED,
         RegionNotFoundError,
         DiskNotFoundError,
         DiskStateError,
@@ -102,7 +103,6 @@ class CloneDisksAnswer:
     answers=(
         SUSPENDED,
         DUPLICATE_TAG,
-        _NO_ENCRYPTION,
         _NO_MULTI_ATTACH,
         _NO_BURSTING,
         _NO_IOPS,
@@ -122,6 +122,7 @@ def clone_disks(call: Call, scope: Scope, request: CloneDisksRequest) -> CloneDi
             category=DiskCategory(request.disk_category),
             performance_level=PerformanceLevel(level) if level is not None else None,
             size_gib=request.size,
+            encryption=read_encryption(request.encrypted, request.kms_key_id),
             name=request.disk_name,
             tags=read_tags(request.tag),
         ),
@@ -133,11 +134,6 @@ def clone_disks(call: Call, scope: Scope, request: CloneDisksRequest) -> CloneDi
 def _refuse_what_is_not_offered(request: CloneDisksRequest) -> None:
     group = request.resource_group_id
     refusals = (
-        (
-            request.encrypted or request.kms_key_id is not None,
-            _NO_ENCRYPTION,
-            "disks with a key of their own are not offered yet",
-        ),
         (request.multi_attach == "Enabled", _NO_MULTI_ATTACH, "disks of several instances are not offered"),
         (request.bursting_enabled, _NO_BURSTING, "bursting is not offered"),
         (bool(request.provisioned_iops), _NO_IOPS, "provisioned IOPS are not offered"),

@@ -7,6 +7,7 @@ from lamina.api import rules
 from lamina.api.call import Call
 from lamina.api.codes import INVALID_PARAMETER, MISSING_PARAMETER, SUSPENDED, ApiError, Code
 from lamina.api.schema import param
+from lamina.api.shapes.encryption import EXACT_KEY_CODES, KEY_INHERITED, read_encryption
 from lamina.api.shapes.tags import DUPLICATE_TAG, MAX_TAGS, Tag, read_tags
 from lamina.api.spec import Kind, action
 from lamina.control.disks.categories import DiskCategory, PerformanceLevel
@@ -27,10 +28,10 @@ from lamina.control.tags.errors import TagKeyError, TagQuotaError, TagValueError
 from lamina.ids import DiskId, InstanceId, RegionId, SnapshotId, ZoneId
 
 _MAX_SIZE_GIB: Final = 65_536
+_ALGORITHMS: Final = ("AES-256", "aes-256")
 _BAD_SIZE: Final = Code(400, "InvalidDataDiskSize.ValueNotSupported")
 _BAD_CATEGORY: Final = Code(400, "InvalidDataDiskCategory.ValueNotSupported")
-_NO_ENCRYPTION: Final = Code(400, "InvalidParameter.EncryptedNotSupported")
-_KEY_WITHOUT_ENCRYPTION: Final = Code(400, "InvalidParameter.EncryptedIllegal")
+_NO_ALGORITHM: Final = Code(400, "InvalidParameter.EncryptedNotSupported")
 _TWO_PLACES: Final = Code(403, "InvalidParam.ZoneIdAndInstanceId.Conflict")
 _PAID_BY_USE: Final = Code(403, "InvalidInstanceChargeType.ValueNotSupported")
 _NO_GROUP: Final = Code(404, "InvalidResourceGroup.NotFound")
@@ -68,7 +69,7 @@ class CreateDiskRequest:
     )
     tag: tuple[Tag, ...] = param(default=(), at_most=MAX_TAGS, malformed=Code(403, "QuotaExceed.Tags"))
     client_token: str | None = param(default=None, check=rules.check_client_token)
-    encrypted: bool = False
+    encrypted: bool | None = None
     kms_key_id: str | None = param(default=None, wire="KMSKeyId")
     encrypt_algorithm: str | None = None
     multi_attach: str = param(
@@ -95,6 +96,7 @@ class CreateDiskAnswer:
 @action(
     kind=Kind.WRITES,
     raises=(
+        *KEY_INHERITED,
         RegionNotFoundError,
         ZoneNotFoundError,
         InstanceNotFoundError,
@@ -113,8 +115,7 @@ class CreateDiskAnswer:
         SUSPENDED,
         _TWO_PLACES,
         _PAID_BY_USE,
-        _KEY_WITHOUT_ENCRYPTION,
-        _NO_ENCRYPTION,
+        _NO_ALGORITHM,
         _WRONG_LEVEL,
         _NO_MULTI_ATTACH,
         _NO_BURSTING,
@@ -153,17 +154,13 @@ class CreateDiskAnswer:
             "InvalidDiskCategory.ConflictSnapshotCategory",
             "OperationDenied.SnapshotNotAllowed",
         ),
-        "encryption with keys of the account is not there yet": (
+        EXACT_KEY_CODES: (
             "InvalidEncrypted.NotMatchKmsKeyId",
             "InvalidKMSKeyId.NotSymmetric",
-            "InvalidKmsKeyId.NotMatchSnapshot",
             "InvalidParam.EncryptedMismatch",
-            "InvalidParameter.Encrypted",
             "InvalidParameter.Encrypted.KmsNotEnabled",
             "InvalidParameter.KmsNotEnabled",
-            "InvalidParameter.KMSKeyId.CMKNotEnabled",
             "InvalidParameter.KMSKeyId.KMSUnauthorized",
-            "InvalidParameter.KMSKeyId.NotFound",
             "NotSupportSnapshotEncrypted.DiskCategory",
         ),
         "disks are not attached to instances when they are made": (
@@ -215,6 +212,7 @@ def create_disk(call: Call, scope: Scope, request: CreateDiskRequest) -> CreateD
             performance_level=PerformanceLevel(level) if level else None,
             size_gib=request.size,
             snapshot_id=request.snapshot_id,
+            encryption=read_encryption(request.encrypted, request.kms_key_id),
             name=request.disk_name,
             description=request.description,
             tags=read_tags(request.tag),
@@ -240,11 +238,10 @@ def _refuse_what_is_not_offered(request: CreateDiskRequest) -> None:
     is_essd = request.disk_category == DiskCategory.CLOUD_ESSD.value
     refusals = (
         (
-            request.kms_key_id is not None and not request.encrypted,
-            _KEY_WITHOUT_ENCRYPTION,
-            "KMSKeyId needs Encrypted",
+            request.encrypt_algorithm not in (None, *_ALGORITHMS),
+            _NO_ALGORITHM,
+            "EncryptAlgorithm is AES-256",
         ),
-        (request.encrypted, _NO_ENCRYPTION, "disks with a key of their own are not offered yet"),
         (
             request.performance_level is not None and not is_essd,
             _WRONG_LEVEL,

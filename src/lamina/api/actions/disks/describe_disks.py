@@ -20,7 +20,7 @@ from lamina.control.paging import Page
 from lamina.control.regions.errors import RegionNotFoundError, ZoneNotFoundError
 from lamina.control.regions.queries import get_zone
 from lamina.control.scope import Scope
-from lamina.ids import DiskId, InstanceId, PolicyId, RegionId, SnapshotId, ZoneId
+from lamina.ids import DiskId, InstanceId, KeyId, PolicyId, RegionId, SnapshotId, ZoneId
 
 _MAX_RESULTS: Final = 500
 _BAD_IDS: Final = Code(403, "InvalidDiskIds.Malformed")
@@ -28,10 +28,8 @@ _NO_REGION: Final = Code(400, "MissingParamter.RegionId")
 # What every disk has until Lamina offers more; a filter for anything else matches nothing.
 _SAME_FOR_ALL: Final = {
     "enable_shared": False,
-    "encrypted": False,
     "multi_attach": "Disabled",
     "disk_charge_type": "PostPaid",
-    "kms_key_id": None,
     "resource_group_id": None,
 }
 
@@ -180,6 +178,8 @@ def _read_filter(request: DescribeDisksRequest) -> DiskFilter:
         enable_auto_snapshot=request.enable_auto_snapshot,
         policy_id=request.auto_snapshot_policy_id,
         has_policy=request.enable_automated_snapshot_policy,
+        is_encrypted=request.encrypted,
+        key_id=KeyId(request.kms_key_id) if request.kms_key_id is not None else None,
         tags={tag.key: tag.value for tag in request.tag},
         created_from=window.start,
         created_to=window.end,

@@ -7,6 +7,7 @@ from lamina.api import rules
 from lamina.api.call import Call
 from lamina.api.codes import Code
 from lamina.api.schema import param
+from lamina.api.shapes.encryption import EXACT_KEY_CODES, KEY_USED
 from lamina.api.spec import Kind, action
 from lamina.control.disks.errors import (
     DiskCategoryError,
@@ -58,6 +59,7 @@ class ReInitDiskAnswer:
 @action(
     kind=Kind.WRITES,
     raises=(
+        *KEY_USED,
         DiskNotFoundError,
         DiskCategoryError,
         InstanceSecurityLockError,
@@ -94,8 +96,7 @@ class ReInitDiskAnswer:
         ),
         "key pairs are recorded only": ("InvalidKeyPairName.NotFound",),
         "a disk belongs to one instance at most": ("InvalidOperation.MultiAttachDisk",),
-        "encryption with keys of the account is not there yet": (
-            "InvalidParameter.KMSKeyId.CMKNotEnabled",
+        EXACT_KEY_CODES: (
             "InvalidParameter.KMSKeyId.CMKUnauthorized",
             "InvalidParameter.KMSKeyId.KMSUnauthorized",
         ),

@@ -7,6 +7,7 @@ from lamina.api import rules
 from lamina.api.call import Call
 from lamina.api.codes import ApiError, Code
 from lamina.api.schema import param
+from lamina.api.shapes.encryption import KEY_INHERITED, read_encryption
 from lamina.api.spec import Kind, action
 from lamina.control.disks.errors import DiskConnectedError, DiskSizeError, DiskStateError
 from lamina.control.idempotency.errors import TokenReusedError
@@ -31,7 +32,6 @@ _TOO_SMALL: Final = Code(404, "InvalidSystemDiskSize.LessThanMinSize")
 _TOO_LARGE: Final = Code(404, "InvalidSystemDiskSize.MoreThanMaxSize")
 _TWO_LOGINS: Final = Code(400, "InvalidParameter.Conflict")
 _PASSWORD_TWICE: Final = Code(400, "InvalidPasswordParam.Mismatch")
-_NO_ENCRYPTION: Final = Code(400, "InvalidParameter.EncryptedNotSupported")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class ReplaceSystemDiskRequest:
     key_pair_name: str | None = None
     security_enhancement_strategy: str | None = None
     use_additional_service: bool = True
-    encrypted: bool = False
+    encrypted: bool | None = None
     encrypt_algorithm: str | None = None
     kms_key_id: str | None = param(default=None, wire="KMSKeyId")
     disk_id: DiskId | None = None
@@ -82,6 +82,7 @@ class ReplaceSystemDiskAnswer:
 @action(
     kind=Kind.WRITES,
     raises=(
+        *KEY_INHERITED,
         InstanceNotFoundError,
         InstanceArrearsError,
         InstanceStateError,
@@ -99,7 +100,7 @@ class ReplaceSystemDiskAnswer:
         DiskBelowImageError: Code(404, "InvalidSystemDiskSize.LessThanImageSize"),
         DiskSizeError: _SIZE_NOT_THERE,
     },
-    answers=(_TOO_SMALL, _TOO_LARGE, _TWO_LOGINS, _PASSWORD_TWICE, _NO_ENCRYPTION),
+    answers=(_TOO_SMALL, _TOO_LARGE, _TWO_LOGINS, _PASSWORD_TWICE),
     resource="instance_id",
     not_offered={
         "every type of instance takes every disk, and an image's system disk fits into any of its size": (
@@ -156,7 +157,8 @@ def replace_system_disk(
         raise ApiError(_TOO_SMALL, f"a system disk has {SYSTEM_GIB_MIN} GiB at least")
     if size_gib is not None and size_gib > _SIZE_MAX:
         raise ApiError(_TOO_LARGE, f"a system disk has {_SIZE_MAX} GiB at most")
-    disk = replace(scope, request.instance_id, request.image_id, size_gib)
+    encryption = read_encryption(request.encrypted, request.kms_key_id)
+    disk = replace(scope, request.instance_id, request.image_id, size_gib, encryption)
     return ReplaceSystemDiskAnswer(disk_id=disk.id)
 
 
@@ -165,5 +167,3 @@ def _check(request: ReplaceSystemDiskRequest) -> None:
         raise ApiError(_TWO_LOGINS, "Password and KeyPairName exclude each other; give one of them")
     if request.password is not None and request.password_inherit:
         raise ApiError(_PASSWORD_TWICE, "Password and PasswordInherit exclude each other; give one of them")
-    if request.encrypted:
-        raise ApiError(_NO_ENCRYPTION, "disks with a key of their own are not offered yet")

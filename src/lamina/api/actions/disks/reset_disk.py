@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from lamina.api.call import Call
 from lamina.api.codes import SUSPENDED, Code
+from lamina.api.shapes.encryption import EXACT_KEY_CODES, KEY_USED
 from lamina.api.spec import Kind, action
 from lamina.control.disks.errors import (
     DiskConnectedError,
@@ -46,6 +47,7 @@ class ResetDiskAnswer:
 @action(
     kind=Kind.WRITES,
     raises=(
+        *KEY_USED,
         DiskNotFoundError,
         SnapshotNotFoundError,
         InstanceSecurityLockError,
@@ -67,8 +69,7 @@ class ResetDiskAnswer:
         "the region is checked for every action alike": ("InvalidRegionId.MalFormed",),
         "a disk is named by its own id": ("InvalidInstanceId.NotFound",),
         "the service is never inactive for an account": ("InvalidAccountStatus.SnapshotServiceUnavailable",),
-        "encryption with keys of the account is not there yet": (
-            "InvalidParameter.KMSKeyId.CMKNotEnabled",
+        EXACT_KEY_CODES: (
             "InvalidParameter.KMSKeyId.CMKUnauthorized",
             "InvalidParameter.KMSKeyId.KMSUnauthorized",
             "InvalidParameter.KMSKeyId.NotFound",

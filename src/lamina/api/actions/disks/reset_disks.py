@@ -6,6 +6,7 @@ from typing import Final
 from lamina.api.call import Call
 from lamina.api.codes import MISSING_PARAMETER, SUSPENDED, ApiError, Code
 from lamina.api.schema import param
+from lamina.api.shapes.encryption import EXACT_KEY_CODES, KEY_USED
 from lamina.api.spec import Kind, action
 from lamina.control.disks.errors import (
     DiskConnectedError,
@@ -79,6 +80,7 @@ class ResetDisksAnswer:
 @action(
     kind=Kind.WRITES,
     raises=(
+        *KEY_USED,
         RegionNotFoundError,
         DiskNotFoundError,
         SnapshotNotFoundError,
@@ -102,10 +104,7 @@ class ResetDisksAnswer:
             "InvalidInstanceId.NotFound",
             "InvalidOperation.MultiAttachDisk",
         ),
-        "encryption with keys of the account is not there yet": (
-            "InvalidParameter.KMSKeyId.CMKNotEnabled",
-            "InvalidParameter.KMSKeyId.KMSUnauthorized",
-        ),
+        EXACT_KEY_CODES: ("InvalidParameter.KMSKeyId.KMSUnauthorized",),
         "snapshots do not become too old": ("InvalidSnapshot.TooOld",),
         "the more exact codes are answered": ("Disk.NotFound", "Operation.Conflict", "OperationDenied"),
         "the region is checked for every action alike": ("InvalidRegionId.MalFormed",),

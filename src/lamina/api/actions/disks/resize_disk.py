@@ -7,6 +7,7 @@ from lamina.api import rules
 from lamina.api.call import Call
 from lamina.api.codes import Code
 from lamina.api.schema import param
+from lamina.api.shapes.encryption import EXACT_KEY_CODES, KEY_USED
 from lamina.api.spec import Kind, action
 from lamina.control.disks.errors import (
     DiskCategoryError,
@@ -51,6 +52,7 @@ class ResizeDiskAnswer:
 @action(
     kind=Kind.WRITES,
     raises=(
+        *KEY_USED,
         DiskNotFoundError,
         InstanceSecurityLockError,
         InstanceArrearsError,
@@ -100,8 +102,7 @@ class ResizeDiskAnswer:
             "QuotaExceeded.PostpaidDataDiskCapacity",
             "SecurityRisk.3DVerification",
         ),
-        "encryption with keys of the account is not there yet": (
-            "InvalidParameter.KMSKeyId.CMKNotEnabled",
+        EXACT_KEY_CODES: (
             "InvalidParameter.KMSKeyId.CMKUnauthorized",
             "InvalidParameter.KMSKeyId.KMSUnauthorized",
         ),

@@ -7,6 +7,7 @@ from lamina.api import rules
 from lamina.api.call import Call
 from lamina.api.codes import SUSPENDED, ApiError, Code
 from lamina.api.schema import param
+from lamina.api.shapes.encryption import EXACT_KEY_CODES, KEY_USED
 from lamina.api.shapes.tags import DUPLICATE_TAG, MAX_TAGS, Tag, read_tags
 from lamina.api.spec import Kind, action
 from lamina.control.disks.errors import (
@@ -76,6 +77,7 @@ class CreateSnapshotGroupAnswer:
 @action(
     kind=Kind.WRITES,
     raises=(
+        *KEY_USED,
         InstanceNotFoundError,
         InstanceSecurityLockError,
         DiskNotFoundError,
@@ -132,9 +134,8 @@ class CreateSnapshotGroupAnswer:
             "InvalidOperation.MultiAttachDisk",
         ),
         "a key without the permission gets Forbidden.RAM": ("InvalidOperation.Unauthorized",),
-        "encryption with keys of the account is not there yet": (
+        EXACT_KEY_CODES: (
             "InvalidKMSKeyId.NotFound",
-            "InvalidParameter.KMSKeyId.CMKNotEnabled",
             "InvalidParameter.KMSKeyId.CMKUnauthorized",
             "InvalidParameter.KMSKeyId.KMSUnauthorized",
         ),

@@ -7,6 +7,7 @@ from lamina.api import rules
 from lamina.api.call import Call
 from lamina.api.codes import SUSPENDED, ApiError, Code
 from lamina.api.schema import param
+from lamina.api.shapes.encryption import EXACT_KEY_CODES, KEY_CHOSEN, read_encryption
 from lamina.api.shapes.tags import DUPLICATE_TAG, MAX_TAGS, Tag, read_tags
 from lamina.api.spec import Kind, action
 from lamina.control.idempotency.errors import TokenReusedError
@@ -18,6 +19,7 @@ from lamina.control.images.copy_errors import (
     DestinationRegionError,
     SharedImageRegionError,
 )
+from lamina.control.images.encrypted import EncryptedImageCopyError
 from lamina.control.images.errors import (
     ImageNameTakenError,
     ImageNotFoundError,
@@ -34,8 +36,6 @@ from lamina.control.snapshots.errors import (
 from lamina.control.tags.errors import TagKeyError, TagQuotaError, TagValueError
 from lamina.ids import ImageId, RegionId
 
-_NO_KEYS: Final = Code(400, "InvalidParameter.KmsNotEnabled")
-_KEY_WITHOUT_ENCRYPTION: Final = Code(400, "InvalidParameter.EncryptedIllegal")
 _NO_GROUP: Final = Code(404, "InvalidResourceGroup.NotFound")
 
 
@@ -53,7 +53,7 @@ class CopyImageRequest:
         default=None, check=rules.check_description, malformed=Code(400, "InvalidDescription.Malformed")
     )
     tag: tuple[Tag, ...] = param(default=(), at_most=MAX_TAGS, malformed=Code(403, "QuotaExceed.Tags"))
-    encrypted: bool = False
+    encrypted: bool | None = None
     kms_key_id: str | None = param(default=None, wire="KMSKeyId")
     encrypt_algorithm: str | None = None
     resource_group_id: str | None = None
@@ -71,6 +71,8 @@ class CopyImageAnswer:
 @action(
     kind=Kind.WRITES,
     raises=(
+        EncryptedImageCopyError,
+        *KEY_CHOSEN,
         RegionNotFoundError,
         ImageNotFoundError,
         ImageStateError,
@@ -88,15 +90,13 @@ class CopyImageAnswer:
         TagQuotaError,
         TokenReusedError,
     ),
-    answers=(SUSPENDED, DUPLICATE_TAG, _NO_KEYS, _KEY_WITHOUT_ENCRYPTION, _NO_GROUP),
+    answers=(SUSPENDED, DUPLICATE_TAG, _NO_GROUP),
     resource="image_id",
     not_offered={
-        "encryption with keys of the account is not there yet, so no image has encrypted snapshots": (
+        EXACT_KEY_CODES: (
+            "InvalidParameter.KmsNotEnabled",
             "InvalidEncrypted.NotMatchKmsKeyId",
-            "InvalidParameter.KMSKeyId.CMKNotEnabled",
             "InvalidParameter.KMSKeyId.KMSUnauthorized",
-            "InvalidParameter.KMSKeyId.NotFound",
-            "OperationDeined.EncryptedSnapshot",
             "OperationDenied.EncryptSnapshotAcrossRegion",
             "OperationDenied.KmsServiceUnauthorized",
         ),
@@ -140,16 +140,8 @@ def copy_image(call: Call, scope: Scope, request: CopyImageRequest) -> CopyImage
             region_id=request.destination_region_id or request.region_id,
             name=request.destination_image_name,
             description=request.destination_description,
+            encryption=read_encryption(request.encrypted, request.kms_key_id),
             tags=read_tags(request.tag),
         ),
     )
-    _refuse_encryption(request)
     return CopyImageAnswer(image_id=made.id)
-
-
-def _refuse_encryption(request: CopyImageRequest) -> None:
-    """A copy that somebody wants encrypted with a key must not be made without one."""
-    if not request.encrypted and (request.kms_key_id, request.encrypt_algorithm) != (None, None):
-        raise ApiError(_KEY_WITHOUT_ENCRYPTION, "KMSKeyId and EncryptAlgorithm need Encrypted")
-    if request.encrypted:
-        raise ApiError(_NO_KEYS, "Encryption with keys of the account is not offered; leave Encrypted out")

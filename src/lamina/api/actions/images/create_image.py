@@ -7,6 +7,7 @@ from lamina.api import rules
 from lamina.api.call import Call
 from lamina.api.codes import SUSPENDED, ApiError, Code
 from lamina.api.schema import param
+from lamina.api.shapes.encryption import EXACT_KEY_CODES, KEY_USED
 from lamina.api.shapes.tags import DUPLICATE_TAG, MAX_TAGS, Tag, read_tags
 from lamina.api.spec import Kind, action
 from lamina.control.disks.errors import (
@@ -20,6 +21,7 @@ from lamina.control.idempotency.errors import TokenReusedError
 from lamina.control.images.add import ImageFacts
 from lamina.control.images.create import NewImage
 from lamina.control.images.create import create_image as create
+from lamina.control.images.encrypted import EncryptedSystemSnapshotError
 from lamina.control.images.errors import (
     ArchivedSourceError,
     FamilyImagesQuotaError,
@@ -154,6 +156,8 @@ class CreateImageAnswer:
 @action(
     kind=Kind.WRITES,
     raises=(
+        EncryptedSystemSnapshotError,
+        *KEY_USED,
         RegionNotFoundError,
         ImageSourceMissingError,
         ImageNameTakenError,
@@ -211,10 +215,7 @@ class CreateImageAnswer:
             "InvalidAccountStatus.SnapshotServiceUnavailable",
             "UserNotInTheWhiteList",
         ),
-        "encryption with keys of the account is not there yet": (
-            "InvalidParameter.KMSKeyId.CMKNotEnabled",
-            "InvalidParameter.KMSKeyId.KMSUnauthorized",
-        ),
+        EXACT_KEY_CODES: ("InvalidParameter.KMSKeyId.KMSUnauthorized",),
         "no snapshot is too old for an image": ("InvalidSnapshot.TooOld",),
         "one snapshot of a disk is created at a time": ("QuotaExceed.ConcurrentSnapshotQuota",),
     },

@@ -6,9 +6,11 @@ from typing import Final
 from lamina.api.call import Call
 from lamina.api.codes import SUSPENDED, Code
 from lamina.api.schema import param
+from lamina.api.shapes.encryption import EXACT_KEY_CODES
 from lamina.api.spec import Kind, action
 from lamina.blockio.qemu.formats import ImageFormat
 from lamina.control.buckets.errors import BucketNotFoundError
+from lamina.control.images.encrypted import EncryptedExportError
 from lamina.control.images.errors import ImageExportingError, ImageNotFoundError, ImageStateError
 from lamina.control.images.export import NewExport
 from lamina.control.images.export import export_image as export
@@ -55,7 +57,14 @@ class ExportImageAnswer:
 
 @action(
     kind=Kind.WRITES,
-    raises=(ImageNotFoundError, ForeignImageError, ImageExportingError, ExportSizeError, ExportQuotaError),
+    raises=(
+        EncryptedExportError,
+        ImageNotFoundError,
+        ForeignImageError,
+        ImageExportingError,
+        ExportSizeError,
+        ExportQuotaError,
+    ),
     errors={
         RegionNotFoundError: Code(400, "InvalidRegionId.NotFound"),
         ImageStateError: Code(400, "IncorrectImageStatus"),
@@ -71,10 +80,7 @@ class ExportImageAnswer:
             "UserNotInTheWhiteList",
             "WeeklyQuotaExceed.ExportImage",
         ),
-        "encryption with keys of the account is not there yet": (
-            "ImageNotSupported",
-            "InvalidOSSBucket.EncryptUnsupported",
-        ),
+        EXACT_KEY_CODES: ("InvalidOSSBucket.EncryptUnsupported",),
         "the more exact codes are answered": (
             "ImageId.NotFound",
             "InvalidImageName.Malformed",

@@ -5,7 +5,9 @@ from typing import Final
 
 from lamina.api.call import Call
 from lamina.api.codes import ApiError, Code
+from lamina.api.shapes.encryption import EXACT_KEY_CODES
 from lamina.api.spec import Kind, action
+from lamina.control.images.encrypted import EncryptedImageError
 from lamina.control.images.errors import (
     ImageNotFoundError,
     ImageStateError,
@@ -44,6 +46,7 @@ class ModifyImageSharePermissionAnswer:
 @action(
     kind=Kind.WRITES,
     raises=(
+        EncryptedImageError,
         RegionNotFoundError,
         ImageNotFoundError,
         ImageStateError,
@@ -63,10 +66,9 @@ class ModifyImageSharePermissionAnswer:
             "PublicImageAgreement.NotSigned",
             "UnnecessaryParameter.LaunchPermission",
         ),
-        "encryption with keys of the account is not there yet": (
+        EXACT_KEY_CODES: (
             "InvalidOperation.ServiceKeyEncryptedImageUnsupported",
             "InvalidParameter.KMSKeyId.CMKUnauthorized",
-            "OperationDeined.EncryptedSnapshot",
         ),
         "images with data disks are shared like others": ("OperationDeined.FullImage",),
         "there are no roles to assume and no partners": ("AssumeRoleError", "InvalidImageId.BidMismatch"),

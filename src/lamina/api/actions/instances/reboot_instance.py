@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from lamina.api.call import Call
 from lamina.api.codes import Code
+from lamina.api.shapes.encryption import EXACT_KEY_CODES
 from lamina.api.spec import Kind, action
 from lamina.control.disks.errors import DiskStateError
 from lamina.control.instances.errors import (
@@ -37,9 +38,7 @@ class RebootInstanceAnswer:
     errors={DiskStateError: Code(403, "DiskError")},
     resource="instance_id",
     not_offered={
-        "encryption with keys of the account is not there yet": (
-            "InvalidParameter.KMSKeyId.KMSUnauthorized",
-        ),
+        EXACT_KEY_CODES: ("InvalidParameter.KMSKeyId.KMSUnauthorized",),
     },
 )
 def reboot_instance(_call: Call, scope: Scope, request: RebootInstanceRequest) -> RebootInstanceAnswer:

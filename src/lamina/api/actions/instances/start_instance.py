@@ -5,6 +5,7 @@ from typing import Final
 
 from lamina.api.call import Call
 from lamina.api.codes import Code
+from lamina.api.shapes.encryption import EXACT_KEY_CODES, KEY_USED
 from lamina.api.spec import Kind, action
 from lamina.control.disks.errors import DiskConnectedError, DiskStateError
 from lamina.control.instances.errors import (
@@ -41,6 +42,7 @@ class StartInstanceAnswer:
 @action(
     kind=Kind.WRITES,
     raises=(
+        *KEY_USED,
         InstanceNotFoundError,
         InstanceSecurityLockError,
         InstanceArrearsError,
@@ -60,9 +62,7 @@ class StartInstanceAnswer:
             "DiskInArrears",
             "InsufficientBalance",
         ),
-        "encryption with keys of the account is not there yet": (
-            "InvalidParameter.KMSKeyId.KMSUnauthorized",
-        ),
+        EXACT_KEY_CODES: ("InvalidParameter.KMSKeyId.KMSUnauthorized",),
         "instances are not sold, so nothing is out of stock or over a purchase quota": (
             "OperationDenied.NoStock",
             "OperationDenied.SpotPriceLowerThanPublicPrice",

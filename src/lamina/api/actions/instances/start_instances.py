@@ -7,6 +7,7 @@ from typing import Final
 from lamina.api.call import Call
 from lamina.api.codes import MISSING_PARAMETER, ApiError, Code
 from lamina.api.schema import param
+from lamina.api.shapes.encryption import KEY_USED
 from lamina.api.shapes.instance_batch import (
     ALL_TOGETHER,
     AT_ONCE_MAX,
@@ -54,6 +55,7 @@ class StartInstancesAnswer:
 @action(
     kind=Kind.WRITES,
     raises=(
+        *KEY_USED,
         RegionNotFoundError,
         InstanceNotFoundError,
         InstanceSecurityLockError,

@@ -6,6 +6,7 @@ from typing import Final
 from lamina.api.call import Call
 from lamina.api.codes import ApiError, Code
 from lamina.api.schema import param
+from lamina.api.shapes.encryption import EXACT_KEY_CODES
 from lamina.api.spec import Kind, action
 from lamina.control.instances.errors import (
     InstanceArrearsError,
@@ -52,7 +53,7 @@ class StopInstanceAnswer:
             "InvalidInstanceId.NotSupport",
             "OperationDenied.SystemInstanceNotSupport",
         ),
-        "encryption with keys of the account is not there yet": (
+        EXACT_KEY_CODES: (
             "InvalidParameter.Encrypted.KmsNotEnable",
             "InvalidParameter.KMSKeyId.CMKNotEnabled",
             "InvalidParameter.KMSKeyId.KMSUnauthorized",

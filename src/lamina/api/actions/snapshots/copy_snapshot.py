@@ -7,8 +7,10 @@ from lamina.api import rules
 from lamina.api.call import Call
 from lamina.api.codes import SUSPENDED, ApiError, Code
 from lamina.api.schema import param
+from lamina.api.shapes.encryption import EXACT_KEY_CODES, KEY_USED, read_encryption
 from lamina.api.shapes.tags import DUPLICATE_TAG, MAX_TAGS, Tag, read_tags
 from lamina.api.spec import Kind, action
+from lamina.control.keys.errors import KeyNotFoundError, KeyWithoutEncryptionError
 from lamina.control.scope import Scope
 from lamina.control.snapshots.copy import NewCopy
 from lamina.control.snapshots.copy import copy_snapshot as copy
@@ -16,6 +18,7 @@ from lamina.control.snapshots.errors import (
     ArchivedCopyError,
     CopyNotOfferedError,
     CopyRegionError,
+    EncryptedCopyError,
     SameRegionError,
     SnapshotDataMissingError,
     SnapshotNotFoundError,
@@ -27,7 +30,6 @@ from lamina.ids import RegionId, SnapshotId
 
 _MAX_RETENTION_DAYS: Final = 65_536
 _NO_ROLES: Final = Code(400, "InvalidParameter.Arns")
-_NO_KEYS: Final = Code(403, "InvalidParameter.KmsNotEnabled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,7 @@ class CopySnapshotRequest:
     client_token: str | None = param(
         default=None, check=rules.check_client_token, malformed=Code(403, "InvalidClientToken.Malformed")
     )
-    encrypted: bool = False
+    encrypted: bool | None = None
     kms_key_id: str | None = param(default=None, wire="KMSKeyId")
     arn: tuple[Arn, ...] = ()
     destination_storage_location_arn: str | None = None
@@ -76,6 +78,8 @@ class CopySnapshotAnswer:
 @action(
     kind=Kind.WRITES,
     raises=(
+        EncryptedCopyError,
+        *KEY_USED,
         ArchivedCopyError,
         CopyNotOfferedError,
         CopyRegionError,
@@ -89,19 +93,18 @@ class CopySnapshotAnswer:
     errors={
         SnapshotNotFoundError: Code(403, "InvalidSnapshotId.NotFound"),  # 403 in the table of this action
         SnapshotQuotaError: Code(403, "QuotaExceed.SnapshotQuota"),
+        KeyNotFoundError: Code(403, "InvalidParameter.KMSKeyId.NotFound"),
+        KeyWithoutEncryptionError: Code(403, "InvalidEncrypted.NotMatchKmsKeyId"),
     },
-    answers=(SUSPENDED, DUPLICATE_TAG, _NO_ROLES, _NO_KEYS),
+    answers=(SUSPENDED, DUPLICATE_TAG, _NO_ROLES),
     resource="snapshot_id",
     not_offered={
-        "encryption with keys of the account is not there yet": (
-            "InvalidEncrypted.NotMatchKmsKeyId",
-            "InvalidEncrypted.NotSupportDecrypt",
+        EXACT_KEY_CODES: (
+            "InvalidParameter.KmsNotEnabled",
             "InvalidKMSKeyId.NotSymmetric",
             "InvalidOperation.UnfinishedEncryptedSnapshotCopy",
-            "InvalidParameter.KMSKeyId.CMKNotEnabled",
             "InvalidParameter.KMSKeyId.CMKUnauthorized",
             "InvalidParameter.KMSKeyId.KMSUnauthorized",
-            "InvalidParameter.KMSKeyId.NotFound",
             "InvalidRegionId.NotSupportedEncryptedSnapshotCopy",
             "InvalidSnapshotCategory.NotSupportEncryptedCopy",
             "InvalidSnapshotId.EncryptedNotSupport",
@@ -132,9 +135,8 @@ def copy_snapshot(call: Call, scope: Scope, request: CopySnapshotRequest) -> Cop
             name=request.destination_snapshot_name,
             description=request.destination_snapshot_description,
             retention_days=request.retention_days,
+            encryption=read_encryption(request.encrypted, request.kms_key_id),
             tags=read_tags(request.tag),
         ),
     )
-    if request.encrypted or request.kms_key_id is not None:
-        raise ApiError(_NO_KEYS, "Encryption with keys of the account is not offered; leave the key out")
     return CopySnapshotAnswer(snapshot_id=made.id)

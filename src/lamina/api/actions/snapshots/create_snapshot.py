@@ -7,6 +7,7 @@ from lamina.api import rules
 from lamina.api.call import Call
 from lamina.api.codes import SUSPENDED, ApiError, Code
 from lamina.api.schema import param
+from lamina.api.shapes.encryption import EXACT_KEY_CODES, KEY_USED
 from lamina.api.shapes.tags import DUPLICATE_TAG, MAX_TAGS, Tag, read_tags
 from lamina.api.spec import Kind, action
 from lamina.control.disks.errors import (
@@ -75,6 +76,7 @@ class CreateSnapshotAnswer:
 @action(
     kind=Kind.WRITES,
     raises=(
+        *KEY_USED,
         DiskNotFoundError,
         DiskCategoryError,
         DiskStateError,
@@ -99,9 +101,8 @@ class CreateSnapshotAnswer:
             "HibernationConfigured.InstanceOperationForbidden",
             "InvalidInstanceId.NotFound",
         ),
-        "encryption with keys of the account is not there yet": (
+        EXACT_KEY_CODES: (
             "InvalidOperation.UnfinishedEncryptedSnapshotCopy",
-            "InvalidParameter.KMSKeyId.CMKNotEnabled",
             "InvalidParameter.KMSKeyId.CMKUnauthorized",
             "InvalidParameter.KMSKeyId.KMSUnauthorized",
             "InvalidParameter.KMSKeyId.NotFound",

@@ -18,7 +18,7 @@ from lamina.control.scope import Scope
 from lamina.control.snapshots.chain import find_disk_of_chain
 from lamina.control.snapshots.queries import SnapshotFilter, SnapshotView, list_snapshots
 from lamina.control.snapshots.states import SnapshotCategory, SnapshotKind, SnapshotState, SnapshotUsage
-from lamina.ids import DiskId, InstanceId, RegionId, SnapshotId
+from lamina.ids import DiskId, InstanceId, KeyId, RegionId, SnapshotId
 
 _BAD_IDS: Final = Code(403, "InvalidSnapshotIds.Malformed")
 _CATEGORIES: Final = {
@@ -123,7 +123,7 @@ def _read_filter(request: DescribeSnapshotsRequest) -> SnapshotFilter | None:
             return None
         disk_id = of_chain
     window = read_creation_window(request.filter)
-    if _asks_for_what_no_snapshot_has(request):
+    if request.resource_group_id:
         return None
     return SnapshotFilter(
         snapshot_ids=request.snapshot_ids,
@@ -135,11 +135,9 @@ def _read_filter(request: DescribeSnapshotsRequest) -> SnapshotFilter | None:
         instance_id=request.instance_id,
         usage=SnapshotUsage(request.usage) if request.usage else None,
         disk_role=DiskRole(request.source_disk_type) if request.source_disk_type else None,
+        is_encrypted=request.encrypted,
+        key_id=KeyId(request.kms_key_id) if request.kms_key_id else None,
         tags={tag.key: tag.value for tag in request.tag},
         created_from=window.start,
         created_to=window.end,
     )
-
-
-def _asks_for_what_no_snapshot_has(request: DescribeSnapshotsRequest) -> bool:
-    return bool(request.kms_key_id or request.resource_group_id or request.encrypted)

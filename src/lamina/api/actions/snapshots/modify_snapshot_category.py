@@ -11,6 +11,7 @@ from lamina.control.scope import Scope
 from lamina.control.snapshots.archive import archive_snapshot
 from lamina.control.snapshots.errors import (
     ArchivingQuotaError,
+    EncryptedArchiveError,
     RetentionBelowLockError,
     RetentionDecreaseError,
     SnapshotAgeError,
@@ -47,6 +48,7 @@ class ModifySnapshotCategoryAnswer:
 @action(
     kind=Kind.WRITES,
     raises=(
+        EncryptedArchiveError,
         SnapshotNotFoundError,
         SnapshotArchivedError,
         SnapshotAgeError,
@@ -63,9 +65,6 @@ class ModifySnapshotCategoryAnswer:
             "InvalidOperation.ArchiveSharedSnapshotUnsupported",
             "InvalidOperation.DefaultFreeSnapshotNotSupport",
             "InvalidOperation.ResourceManagedByCloudProduct",
-        ),
-        "encryption with keys of the account is not there yet": (
-            "InvalidOperation.EncryptedSnapshotUnsupport",
         ),
         "instant access has no effect": ("InvalidOperation.InstantAccessEnabledUnsupport",),
     },

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from lamina.control.scope import Scope
+from lamina.control.snapshots.changes import mark_changed
 from lamina.control.snapshots.delete import delete_snapshot
 from lamina.control.snapshots.groups.queries import get_group
 from lamina.control.snapshots.records import SnapshotRecord
@@ -53,6 +54,7 @@ def delete_group(scope: Scope, group_id: SnapshotGroupId) -> tuple[MemberOutcome
             kept = scope.session.get(SnapshotRecord, outcome.snapshot_id)
             assert kept is not None, "a refused deletion changes nothing"
             kept.group_id = None
+            mark_changed(scope.session, kept.id)
     drop_tags(scope.session, ResourceType.SNAPSHOT_GROUP, group_id)
     scope.session.delete(group)
     scope.session.flush()

@@ -1,6 +1,7 @@
 """Rename a snapshot group, or describe it otherwise."""
 
 from lamina.control.scope import Scope
+from lamina.control.snapshots.changes import mark_group_changed
 from lamina.control.snapshots.groups.queries import get_group
 from lamina.control.snapshots.records import GroupRecord
 from lamina.ids import SnapshotGroupId
@@ -19,4 +20,5 @@ def modify_group(
         group.name = name
     if description is not None:
         group.description = description or None
+    mark_group_changed(scope.session, group.id)
     return group
