@@ -24,7 +24,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import func, select
 from uvicorn import Server
 
 from lamina.api.actions.snapshots.describe_snapshots import DescribeSnapshotsRequest
@@ -35,7 +34,8 @@ from lamina.control.first_start import DEFAULT_REGION, furnish
 from lamina.control.installation import Installation, open_installation
 from lamina.control.paging import PageKey
 from lamina.control.snapshots.records import SnapshotRecord
-from lamina.processes.api import make_app
+from lamina.failures import LaminaError
+from lamina.processes.api import make_app, settle_down
 from lamina.settings import Settings
 from tests.factories.crowd import Crowd, disk_id, fill, snapshot_id
 from tests.servers.postgresql import running
@@ -67,12 +67,10 @@ class Scene:
 
     Attributes:
         last: the token of the last page.
-        used: how many of its disks are being snapshotted since an earlier run.
     """
 
     crowd: Crowd
     last: str
-    used: int
 
 
 @dataclass(frozen=True)
@@ -152,7 +150,11 @@ def prepare(folder: Path, url: str | None, snapshots: int) -> Scene:
     with opened(folder, url) as installation:
         credentials = json.loads((folder / "data" / "credentials.json").read_text())
         crowd = Crowd(
-            account_id=credentials["account_id"], region_id=REGION, zone_id=ZONE, snapshots=snapshots
+            account_id=credentials["account_id"],
+            region_id=REGION,
+            zone_id=ZONE,
+            snapshots=snapshots,
+            teams=max(1, snapshots // 1000),
         )
         if not (folder / "filled").exists():
             started = time.perf_counter()
@@ -161,8 +163,6 @@ def prepare(folder: Path, url: str | None, snapshots: int) -> Scene:
             (folder / "filled").touch()
         with installation.database.reading() as session:
             row = session.get(SnapshotRecord, snapshot_id(9))
-            query = select(func.count()).where(SnapshotRecord.name == LOAD)
-            used = session.scalar(query.where(SnapshotRecord.account_id == crowd.account_id))
         pager = Pager(
             key=installation.root_key.derive("paging"),
             account_id=crowd.account_id,
@@ -170,14 +170,16 @@ def prepare(folder: Path, url: str | None, snapshots: int) -> Scene:
         )
         request = DescribeSnapshotsRequest(region_id=REGION, max_results=10)
         last = pager.write(PageKey(created_at=row.created_at, id=row.id), request)
-        return Scene(crowd=crowd, last=last, used=used)
+        return Scene(crowd=crowd, last=last)
 
 
 def serve(folder: Path, url: str | None) -> None:
     """The API without a worker, until it is terminated. Says its port on standard output."""
     with opened(folder, url) as installation, socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
         print(listener.getsockname()[1], flush=True)
-        Server(server_config(make_app(installation), "127.0.0.1", 0)).run(sockets=[listener])
+        app = make_app(installation)
+        settle_down()
+        Server(server_config(app, "127.0.0.1", 0)).run(sockets=[listener])
 
 
 def call_for_a_while(profile: Profile, scene: Scene, index: int, first: int, load: Load) -> list[float]:
@@ -193,7 +195,10 @@ def call_for_a_while(profile: Profile, scene: Scene, index: int, first: int, loa
         due = time.perf_counter() + place * load.pause / clients
         while (started := max(due, time.perf_counter())) < end:
             time.sleep(max(0.0, due - time.perf_counter()))
-            client.call(scenario.action, {"RegionId": REGION, **scenario.make(next(numbers))})
+            try:
+                client.call(scenario.action, {"RegionId": REGION, **scenario.make(next(numbers))})
+            except LaminaError as failure:
+                raise RuntimeError(str(failure)) from failure  # one that can be sent to the other process
             latencies.append(time.perf_counter() - started)
             due += load.pause
         return latencies
@@ -225,6 +230,12 @@ def read_cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def read_used(folder: Path) -> int:
+    """The number of the first disk that is not being snapshotted since an earlier run."""
+    path = folder / "used"
+    return int(path.read_text()) if path.exists() else 0
+
+
 def run(folder: Path, url: str | None, options: argparse.Namespace) -> list[tuple[str, Figures, Figures]]:
     """All scenarios on one database."""
     folder.mkdir(exist_ok=True, parents=True)
@@ -251,7 +262,7 @@ def run(folder: Path, url: str | None, options: argparse.Namespace) -> list[tupl
             region_id=REGION,
         )
         figures = []
-        used = scene.used
+        used = read_used(folder)
         try:
             for index, scenario in enumerate(list_scenarios(scene)):
                 if options.only and options.only not in scenario.name:
@@ -262,6 +273,8 @@ def run(folder: Path, url: str | None, options: argparse.Namespace) -> list[tupl
                 paced = measure(call, server.pid, used, Load(options.seconds, PAUSE_SECONDS))
                 # the numbers of the processes interleave, and one may be ahead of the other
                 full = measure(call, server.pid, used + 2 * paced.calls, Load(options.seconds))
+                if scenario.action == "CreateSnapshot":
+                    (folder / "used").write_text(str(used + 2 * paced.calls + 2 * full.calls))
                 figures.append((scenario.name, paced, full))
                 print(figures[-1], flush=True)
         finally:

@@ -41,6 +41,7 @@ from lamina.failures import Fault
 from lamina.ids import (
     AccessKeyId,
     AccountId,
+    BulkExportId,
     ConnectionId,
     DiskId,
     ImageId,
@@ -137,6 +138,7 @@ _COLUMN_TYPES: Final[dict[Any, TypeEngine[Any]]] = {
             RunId,
             ImageId,
             KeyId,
+            BulkExportId,
         ),
         Text(),
     ),

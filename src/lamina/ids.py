@@ -20,6 +20,7 @@ RunId = NewType("RunId", str)
 SnapshotGroupId = NewType("SnapshotGroupId", str)
 ImageId = NewType("ImageId", str)
 KeyId = NewType("KeyId", str)
+BulkExportId = NewType("BulkExportId", str)
 
 _ALPHABET: Final = string.ascii_lowercase + string.digits
 _BODY_LENGTH: Final = 20  # `s-` and 20 lower-case letters or digits, as the ECS API writes them
@@ -72,6 +73,11 @@ def mint_policy_id() -> PolicyId:
 def mint_run_id() -> RunId:
     """A new id of a record of what a policy did, such as `pr-` followed by 20 characters."""
     return RunId(_mint("pr-"))
+
+
+def mint_bulk_export_id() -> BulkExportId:
+    """A new id of an export of many images in one go, such as `be-` followed by 20 characters."""
+    return BulkExportId(_mint("be-"))
 
 
 def mint_request_id() -> RequestId:

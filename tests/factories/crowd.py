@@ -34,6 +34,7 @@ from lamina.control.disks.states import DiskRole, DiskState
 from lamina.control.idempotency.records import TokenRecord
 from lamina.control.images.states import ImageOrigin
 from lamina.control.instances.records import InstanceRecord
+from lamina.control.instances.states import InstanceState
 from lamina.control.policies.records import PolicyRecord, RunRecord
 from lamina.control.policies.states import RunOutcome
 from lamina.control.regions.records import RegionRecord, ZoneRecord
@@ -57,6 +58,7 @@ _WORDS: Final[Mapping[str, object]] = {  # where not every text will do, and not
     "images.origin": ImageOrigin.CREATED,
     "images.platform": "Others Linux",
     "instances.instance_type": "ecs.g6.large",
+    "instances.state": InstanceState.STOPPED,
 }
 _OWNERS: Final = {"account_id", "region_id", "zone_id"}
 GROWING: Final = tuple(

@@ -36,6 +36,14 @@ from lamina.control.buckets.errors import (
     ObjectKeyError,
     ObjectNotFoundError,
 )
+from lamina.control.bulk_exports.errors import (
+    BulkConcurrencyError,
+    BulkExportEndedError,
+    BulkExportNotFoundError,
+    BulkExportQuotaError,
+    BulkItemQuotaError,
+    BulkSourceMissingError,
+)
 from lamina.control.disks.errors import (
     AttachedElsewhereError,
     ConnectionNotFoundError,
@@ -246,6 +254,13 @@ TABLE: Final[Mapping[type[LaminaError], Code]] = {
     LinkLimitUnsupportedError: Code(400, "InvalidMaxSize.NotSupported"),
     LinkSignatureError: Code(403, "SignatureDoesNotMatch"),  # as the next one
     LinkExpiredError: Code(403, "AccessDenied"),  # met where links are followed, and answered there
+    # control.bulk_exports
+    BulkExportNotFoundError: Code(404, "InvalidBulkExportId.NotFound"),
+    BulkExportEndedError: Code(403, "InvalidBulkExportId.IncorrectStatus"),
+    BulkSourceMissingError: MISSING_PARAMETER,
+    BulkItemQuotaError: Code(400, "NumberExceed.BulkExportItems"),
+    BulkConcurrencyError: Code(400, "InvalidConcurrency.ValueNotSupported"),
+    BulkExportQuotaError: Code(403, "ConcurrentQuotaExceed.BulkExport"),
     # control.disks
     DiskNotFoundError: Code(404, "InvalidDiskId.NotFound"),
     DiskStateError: Code(403, "IncorrectDiskStatus"),

@@ -7,6 +7,7 @@ _DESCRIPTION_MIN, _DESCRIPTION_MAX = 2, 256
 _TAG_MAX: Final = 128
 _TOKEN_MAX: Final = 64
 _HOST_NAME_MAX: Final = 64
+_PREFIX_MAX: Final = 30
 _PASSWORD_MIN, _PASSWORD_MAX, _PASSWORD_KINDS = 8, 30, 3
 _URLS: Final = ("http://", "https://")
 _RESERVED: Final = ("aliyun", "acs:")
@@ -86,6 +87,13 @@ def check_tag_value(text: str) -> str | None:
         return f"a tag value has at most {_TAG_MAX} characters, not {len(text)}"
     if any(url in text.lower() for url in _URLS):
         return "a tag must not hold http:// or https://"
+    return None
+
+
+def check_object_prefix(text: str) -> str | None:
+    """What the names of an exported image's objects may begin with: 1 to 30 letters and digits."""
+    if not (1 <= len(text) <= _PREFIX_MAX and text.isascii() and text.isalnum()):
+        return f"it has 1 to {_PREFIX_MAX} letters and digits"
     return None
 
 

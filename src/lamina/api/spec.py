@@ -18,7 +18,7 @@ __all__ = ["Action", "Kind", "action", "param"]
 VERSION: Final = "2014-05-26"
 """The version of the ECS API."""
 
-_EXTENSIONS: Final = frozenset({"billing", "buckets", "data", "policy_runs", "keys"})
+_EXTENSIONS: Final = frozenset({"billing", "buckets", "bulk_exports", "data", "policy_runs", "keys"})
 
 
 class Kind(Enum):

@@ -1,4 +1,4 @@
-"""`lamina bill`: show, list, prices."""
+"""`lamina bill`: show, list, prices; and payments, whose commands are elsewhere."""
 
 import csv
 import sys
@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from lamina.cli.client import EcsClient
+from lamina.cli.lazy_group import Entry, LazyGroup
 from lamina.cli.output import json_option, print_facts, print_json, print_table
 from lamina.cli.session import with_client
 from lamina.failures import Refusal
@@ -51,12 +52,29 @@ _BILL_COLUMNS: Final = {
 _csv_option = click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a heading.")
 
 
-@click.group()
+_COMMANDS: Final = {
+    "show": Entry("lamina.cli.bill:show", "Show what a month costs, line by line."),
+    "list": Entry("lamina.cli.bill:list_bills", "List the bills of the months that are closed."),
+    "prices": Entry("lamina.cli.bill:prices", "Show the price list by region."),
+    "advise": Entry("lamina.cli.advise:advise", "Tell which snapshots to delete, and what that saves."),
+    "balance": Entry("lamina.cli.payments:balance", "Show what the account owes."),
+    "ledger": Entry("lamina.cli.payments:ledger", "List charges and payments of the account."),
+    "standing": Entry("lamina.cli.payments:standing", "Show whether payments are overdue, and what followed."),
+    "forecast": Entry(
+        "lamina.processes.payment_commands:forecast_arrears", "Tell what goes, and when, if nothing is paid."
+    ),
+    "accounts": Entry("lamina.processes.payment_commands:accounts", "Show what all accounts owe."),
+    "pay": Entry("lamina.processes.payment_commands:pay", "Enter a payment of an account."),
+    "correct": Entry("lamina.processes.payment_commands:correct", "Enter a credit, or take one back."),
+}
+
+
+@click.group(cls=LazyGroup, entries=_COMMANDS)
 def bill() -> None:
-    """What the storage of snapshots costs."""
+    """What the storage of snapshots costs, and what was paid."""
 
 
-@bill.command()
+@click.command()
 @click.option("--month", metavar="YYYY-MM", help="Which month, in UTC; without it, the present one.")
 @_csv_option
 @json_option
@@ -73,7 +91,7 @@ def show(client: EcsClient, *, month: str | None, as_csv: bool, as_json: bool) -
         _print_bill(found, lines)
 
 
-@bill.command("list")
+@click.command("list")
 @_csv_option
 @json_option
 @with_client
@@ -89,7 +107,7 @@ def list_bills(client: EcsClient, *, as_csv: bool, as_json: bool) -> None:
     _print(_BILL_COLUMNS, found, as_csv=as_csv, as_json=as_json)
 
 
-@bill.command()
+@click.command()
 @_csv_option
 @json_option
 @with_client

@@ -5,7 +5,7 @@ import http.client
 import os
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -204,7 +204,7 @@ def _receive(link: str, file: IO[bytes], etag: str, progress: Progress) -> None:
             raise _broken(link, error) from error
 
 
-def _check_version(headers: Mapping[str, str], etag: str) -> None:
+def _check_version(headers: http.client.HTTPMessage, etag: str) -> None:
     if (headers.get("etag") or "").strip('"') != etag:
         raise Refusal("the object changed while it was got; get it again")
 

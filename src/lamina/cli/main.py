@@ -36,7 +36,7 @@ COMMANDS: Final = {
     "audit": Entry(
         "lamina.processes.audit_commands:audit", "The audit log of a data directory: who did what."
     ),
-    "bill": Entry("lamina.cli.bill:bill", "What the storage of snapshots costs: bills and prices."),
+    "bill": Entry("lamina.cli.bill:bill", "What snapshots cost: bills, prices, payments, advice."),
     "bucket": Entry(
         "lamina.cli.bucket:bucket", "Buckets of the service: create, list, put, get, make links."
     ),

@@ -16,7 +16,9 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from lamina.clock import Clock
 from lamina.control.installation import Installation
+from lamina.control.keys.records import KeyRecord
 from lamina.control.movable_clock import ClockNotMovableError, MovableClock
+from lamina.control.payments.records import ArrearsRecord
 from lamina.control.policies.records import PolicyRecord
 from lamina.control.reconcilers import run_timely
 from lamina.control.snapshots.records import LockRecord, SnapshotRecord
@@ -36,6 +38,8 @@ INSTANTS: Final[Sequence[InstrumentedAttribute[datetime] | InstrumentedAttribute
     SnapshotRecord.expires_at,
     LockRecord.cool_off_until,
     LockRecord.expires_at,
+    KeyRecord.deletes_at,
+    ArrearsRecord.next_at,
 )
 """Columns that say when something is due. What is due by the day needs no entry: no step is longer than one."""
 

@@ -11,6 +11,8 @@ from lamina.control.disks.remove import REMOVE_DISK
 from lamina.control.disks.resize import RESIZE_DISK
 from lamina.control.disks.respec import RESPEC_DISK
 from lamina.control.disks.roll_back import ROLL_BACK_DISK
+from lamina.control.encryption.destroy import DESTROY_KEY
+from lamina.control.encryption.rotate import ROTATE_KEY
 from lamina.control.images.capture import CAPTURE_IMAGE
 from lamina.control.images.copying import COPY_IMAGE
 from lamina.control.images.exporting import EXPORT_IMAGE
@@ -56,6 +58,8 @@ KINDS: Final[tuple[AnyKind[Installation], ...]] = (
     IMPORT_IMAGE,
     ARCHIVE_SNAPSHOT,
     RUN_POLICY,
+    ROTATE_KEY,
+    DESTROY_KEY,
     REMOVE_SNAPSHOT,
     ADVANCE_CLOCK,
 )

@@ -55,7 +55,13 @@ class AgeOrder:
 
 
 def fetch_slice(
-    scope: Scope, query: Select[T], order: AgeOrder, wanted: Slice, *, filters: object = None
+    scope: Scope,
+    query: Select[T],
+    order: AgeOrder,
+    wanted: Slice,
+    *,
+    filters: object = None,
+    is_short: bool = False,
 ) -> tuple[list[T], int, bool]:
     """The rows of one slice, the length of the whole list, and whether there is more behind the slice.
 
@@ -66,10 +72,16 @@ def fetch_slice(
         wanted: the slice.
         filters: for a list that can be long, all that `query` depends on beside the caller: what it came to is
             remembered under that. Without it everything is counted each time.
+        is_short: all matching rows are looked at to find a slice, so they are counted on the way.
     """
     table: str = order.id.class_.__tablename__
     key = None if filters is None else (table, scope.account_id, scope.region_id, repr(filters))
     newest_first = query.order_by(order.created_at.desc(), order.id.desc())
+    if is_short and wanted.after is None and wanted.offset < FAR:
+        counted = newest_first.add_columns(func.count().over())
+        found = scope.session.execute(counted.offset(wanted.offset).limit(wanted.limit + 1)).all()
+        if found:
+            return [row for row, _ in found[: wanted.limit]], found[0][1], len(found) > wanted.limit
     if wanted.after is not None:
         part = newest_first.where(_place(order) < _row(wanted.after))
     elif wanted.offset < FAR:

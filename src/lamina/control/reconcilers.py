@@ -6,15 +6,19 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
+from lamina.control.arrears.carry_out import carry_out_arrears
 from lamina.control.audit.forget import forget_old_calls
 from lamina.control.billing.check import check_bills
 from lamina.control.billing.close import close_months
+from lamina.control.bulk_exports.drive import drive_bulk_exports
+from lamina.control.bulk_exports.queries import forget_bulk_exports
 from lamina.control.disks.start import restart_disks
 from lamina.control.disks.tidy import (
     close_dead_connections,
     forget_leftover_clones,
     report_unknown_volumes,
 )
+from lamina.control.encryption.destroy import destroy_due_keys
 from lamina.control.idempotency.replay import forget_outcomes
 from lamina.control.images.compare import compare_images
 from lamina.control.images.import_end import restart_imports
@@ -22,6 +26,7 @@ from lamina.control.images.restart import restart_images
 from lamina.control.images.restart_copies import restart_image_copies
 from lamina.control.images.scratch import forget_leftover_scratch
 from lamina.control.installation import Installation
+from lamina.control.payments.follow import follow_payments
 from lamina.control.policies.copies import copy_automatic_snapshots
 from lamina.control.policies.due import run_due_policies
 from lamina.control.policies.forget import forget_runs
@@ -72,9 +77,13 @@ def _list_jobs() -> tuple[tuple[float, Callable[[Installation], None]], ...]:
         (10 * _MINUTE, restart_snapshots),
         (10 * _MINUTE, restart_groups),
         (10 * _MINUTE, restart_images),
+        (1.0, drive_bulk_exports),
         (5.0, close_dead_connections),
+        (_MINUTE, follow_payments),
+        (_MINUTE, carry_out_arrears),
         (_MINUTE, expire_snapshots),
         (_MINUTE, expire_instances),
+        (_MINUTE, destroy_due_keys),
         (2.0, count_sizes),
         (2.0, write_notes),
         (_MINUTE, meter_usage),
@@ -102,6 +111,7 @@ def forget_old_rows(plant: Installation) -> None:
         forget_usage(session, now)
         forget_finished(session, before=now - _KEEP_TASKS)
         forget_shown_tasks(session, before=now - _KEEP_TASKS)
+        forget_bulk_exports(session, before=now - _KEEP_TASKS)
         forget_outcomes(session, before=now - plant.limits.idempotency)
 
 

@@ -13,15 +13,18 @@ from lamina.control.accounts.records import AccountRecord
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskState
 from lamina.control.installation import Installation
+from lamina.control.keys.records import KeyRecord
+from lamina.control.keys.states import KeyOrigin, KeyState
 from lamina.control.regions.queries import list_regions
 from lamina.control.regions.records import ZoneRecord
+from lamina.control.repositories import Place
 from lamina.control.scope import Scope
 from lamina.control.snapshots.adopt import adopt_snapshot, find_note
 from lamina.control.snapshots.annotations import DiskFacts
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.engine.repository import Repository
 from lamina.failures import Corruption
-from lamina.ids import AccountId, DiskId, RegionId, SnapshotId
+from lamina.ids import AccountId, DiskId, KeyId, RegionId, SnapshotId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,7 @@ class RecoveryReport:
             without retention; a lock on them is lost.
         foreign_snapshots: snapshots that no service made; they stay in their repository.
         unknown_disks: files of disks that no snapshot tells anything about; they stay where they are.
+        lost_keys: keys of repositories whose material is not in the installation's folder: these are left out.
     """
 
     accounts: tuple[AccountId, ...]
@@ -44,6 +48,7 @@ class RecoveryReport:
     damaged_notes: tuple[SnapshotId, ...]
     foreign_snapshots: tuple[SnapshotId, ...]
     unknown_disks: tuple[DiskId, ...]
+    lost_keys: tuple[KeyId, ...]
 
 
 @dataclass(slots=True)
@@ -69,20 +74,26 @@ def recover(installation: Installation) -> RecoveryReport:
     foreign: list[SnapshotId] = []
     damaged: list[SnapshotId] = []
     disks: list[DiskId] = []
+    lost_keys: list[KeyId] = []
     with installation.database.reading() as session:
         regions = [region.id for region in list_regions(session)]
     for region_id in regions:
-        for account_id in installation.repositories.list_accounts(region_id):
-            repository = installation.repositories.find(account_id, region_id)
+        for place in installation.repositories.list_places(region_id):
+            if not _has_material(installation, place):
+                assert place.key_id is not None, "the root key is there"
+                lost_keys.append(place.key_id)
+                continue
+            if _ensure_account(installation, place.account_id):
+                accounts.append(place.account_id)
+            _ensure_key(installation, place)
+            repository = installation.repositories.find(place.account_id, region_id, place.key_id)
             if repository is None:
                 continue
-            if _ensure_account(installation, account_id):
-                accounts.append(account_id)
-            findings = _recover_snapshots(installation, repository, account_id, region_id)
+            findings = _recover_snapshots(installation, repository, place)
             snapshots += findings.snapshots
             foreign += findings.foreign
             damaged += findings.damaged
-            disks += _recover_disks(installation, findings, account_id, region_id)
+            disks += _recover_disks(installation, findings, place.account_id, region_id)
     return RecoveryReport(
         accounts=tuple(accounts),
         snapshots=tuple(snapshots),
@@ -90,6 +101,7 @@ def recover(installation: Installation) -> RecoveryReport:
         damaged_notes=tuple(damaged),
         foreign_snapshots=tuple(foreign),
         unknown_disks=tuple(_list_unknown(installation)),
+        lost_keys=tuple(lost_keys),
     )
 
 
@@ -101,9 +113,33 @@ def _ensure_account(installation: Installation, account_id: AccountId) -> bool:
         return True
 
 
-def _recover_snapshots(
-    installation: Installation, repository: Repository, account_id: AccountId, region_id: RegionId
-) -> _Findings:
+def _has_material(installation: Installation, place: Place) -> bool:
+    key_id = place.key_id
+    return key_id is None or (
+        not installation.keys.is_destroyed(key_id) and bool(installation.keys.list_versions(key_id))
+    )
+
+
+def _ensure_key(installation: Installation, place: Place) -> None:
+    if place.key_id is None:
+        return
+    with installation.database.transaction() as session:
+        if session.get(KeyRecord, place.key_id) is None:
+            session.add(
+                KeyRecord(
+                    id=place.key_id,
+                    account_id=place.account_id,
+                    region_id=place.region_id,
+                    origin=KeyOrigin.CUSTOMER,
+                    state=KeyState.ENABLED,
+                    description="recovered",
+                    version=min(installation.keys.list_versions(place.key_id)),
+                    created_at=installation.clock.now(),
+                )
+            )
+
+
+def _recover_snapshots(installation: Installation, repository: Repository, place: Place) -> _Findings:
     findings = _Findings([], [], [], {})
     manifests = [repository.read_manifest(snapshot_id) for snapshot_id in repository.list_snapshots()]
     for manifest in sorted(manifests, key=lambda each: each.created_at):
@@ -111,7 +147,8 @@ def _recover_snapshots(
         with installation.database.transaction() as session:
             if session.get(SnapshotRecord, manifest.snapshot_id) is not None:
                 continue
-            disk = adopt_snapshot(installation.scope(session, account_id, region_id), manifest, note)
+            scope = installation.scope(session, place.account_id, place.region_id)
+            disk = adopt_snapshot(scope, manifest, note, place.key_id)
         if disk is None:
             findings.foreign.append(manifest.snapshot_id)
         else:
@@ -131,12 +168,14 @@ def _recover_disks(
             continue  # it was deleted, or lay on a host that is gone; its snapshots make new disks
         with installation.database.transaction() as session:
             if session.get(DiskRecord, facts.id) is None:
-                _add_disk(installation.scope(session, account_id, region_id), facts)
+                sealing = installation.volumes.keys.find(facts.id)
+                key_id = sealing[0] if sealing is not None else None
+                _add_disk(installation.scope(session, account_id, region_id), facts, key_id)
                 recovered.append(facts.id)
     return recovered
 
 
-def _add_disk(scope: Scope, facts: DiskFacts) -> None:
+def _add_disk(scope: Scope, facts: DiskFacts, key_id: KeyId | None) -> None:
     if scope.session.get(ZoneRecord, facts.zone_id) is None:
         scope.session.add(ZoneRecord(id=facts.zone_id, region_id=scope.region_id, local_name=facts.zone_id))
         scope.session.flush()
@@ -155,6 +194,7 @@ def _add_disk(scope: Scope, facts: DiskFacts) -> None:
             state=DiskState.AVAILABLE,
             was_attached=True,  # there are snapshots of it
             created_at=facts.created_at,
+            key_id=key_id,
         )
     )
     scope.session.flush()

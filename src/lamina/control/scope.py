@@ -30,6 +30,9 @@ class Limits:
         accounts_per_image: an image is shared with no more.
         buckets_per_region: at this many, CreateBucket is refused.
         concurrent_exports: at this many, ExportImage is refused until one of them is done.
+        bulk_exports: at this many under way, further bulk exports are refused.
+        bulk_export_items: one has no more items.
+        bulk_export_concurrency: and works on no more of them at once.
         export_data_disks: an image with more data disks is not exported.
         export_data_disk_gib: nor one with larger ones.
         import_disk_gib: the largest disk that a file may hold.
@@ -55,6 +58,9 @@ class Limits:
     accounts_per_image: int = 50
     buckets_per_region: int = 100
     concurrent_exports: int = 5
+    bulk_exports: int = 10
+    bulk_export_items: int = 100
+    bulk_export_concurrency: int = 20
     export_data_disks: int = 4
     export_data_disk_gib: int = 500
     import_disk_gib: int = 32 * 1024

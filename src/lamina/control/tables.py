@@ -2,16 +2,18 @@
 
 from typing import Final
 
-from lamina.control.accounts.records import AccessKeyRecord, AccountRecord
+from lamina.control.accounts.records import AccessKeyRecord, AccountEventRecord, AccountRecord
 from lamina.control.audit.records import CallRecord
 from lamina.control.billing.records import BillLineRecord, BillRecord
 from lamina.control.buckets.records import BucketRecord
+from lamina.control.bulk_exports.records import BulkExportRecord, BulkItemRecord
 from lamina.control.disks.records import ConnectionRecord, DiskRecord
 from lamina.control.idempotency.records import TokenRecord
 from lamina.control.images.records import ImageDiskRecord, ImageRecord, ImageShareRecord
 from lamina.control.instances.records import InstanceRecord
 from lamina.control.keys.records import KeyRecord
 from lamina.control.metering.records import MeterRecord, SizeEventRecord
+from lamina.control.payments.records import ArrearsRecord, EntryRecord
 from lamina.control.policies.records import PolicyRecord, RunRecord
 from lamina.control.regions.records import RegionRecord, ZoneRecord
 from lamina.control.shown_tasks.records import ShownTaskRecord
@@ -20,6 +22,7 @@ from lamina.control.snapshots.records import (
     GroupRecord,
     HoldRecord,
     LockRecord,
+    NoteRecord,
     SnapshotRecord,
     UsageRecord,
 )
@@ -29,6 +32,7 @@ from lamina.tasks.records import TaskRecord
 
 TABLES: Final[tuple[type[Record], ...]] = (
     AccountRecord,
+    AccountEventRecord,
     AccessKeyRecord,
     RegionRecord,
     ZoneRecord,
@@ -39,6 +43,7 @@ TABLES: Final[tuple[type[Record], ...]] = (
     SnapshotRecord,
     HoldRecord,
     LockRecord,
+    NoteRecord,
     GroupRecord,
     ChainRecord,
     UsageRecord,
@@ -46,10 +51,14 @@ TABLES: Final[tuple[type[Record], ...]] = (
     ImageRecord,
     ImageDiskRecord,
     ImageShareRecord,
+    BulkExportRecord,
+    BulkItemRecord,
     MeterRecord,
     SizeEventRecord,
     BillRecord,
     BillLineRecord,
+    EntryRecord,
+    ArrearsRecord,
     PolicyRecord,
     RunRecord,
     TagRecord,

@@ -12,9 +12,12 @@ def create_accounts() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("standing", sa.String(32), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("standing IN ('normal', 'suspended')", name="ck_accounts_accountstanding"),
+        sa.CheckConstraint(
+            "standing IN ('normal', 'overdue', 'suspended', 'purging')", name="ck_accounts_accountstanding"
+        ),
         sa.PrimaryKeyConstraint("id", name="pk_accounts"),
     )
+    op.create_index("ix_accounts_standing", "accounts", ["standing"], unique=False)
 
 
 def create_access_keys() -> None:
@@ -78,6 +81,7 @@ def create_shown_tasks() -> None:
         sa.Column("region_id", sa.Text(), nullable=False),
         sa.Column("action", sa.String(32), nullable=False),
         sa.Column("resource_id", sa.Text(), nullable=False),
+        sa.Column("files", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
             "action IN ('ImportImage', 'ExportImage', 'RedeployInstance', 'ModifyDiskSpec', 'ArchiveSnapshot')",

@@ -17,7 +17,7 @@ from lamina.clock import Clock
 from lamina.control.first_start import Credentials, furnish
 from lamina.control.installation import open_installation
 from lamina.failures import Refusal
-from lamina.processes.api import make_app
+from lamina.processes.api import make_app, settle_down
 from lamina.processes.worker import working
 from lamina.settings import Settings
 
@@ -90,6 +90,7 @@ def serve(
             config = server_config(make_app(installation), address.host, address.port)
             config.timeout_graceful_shutdown = _SHUTDOWN_SECONDS
             server = Server(config)
+            settle_down()
             with _signals_ending(server):
                 if credentials is not None:
                     _tell(say, credentials, data_dir)

@@ -190,18 +190,22 @@ def capture(
         except Fault:
             session.leave_unsettled()
             raise
+    return _sum_up(manifest, plan, run.tally)
+
+
+def _sum_up(manifest: Manifest, plan: _Plan, tally: _Tally) -> CaptureResult:
     return CaptureResult(
-        snapshot_id=request.snapshot_id,
-        size_bytes=source.size_bytes,
+        snapshot_id=manifest.snapshot_id,
+        size_bytes=manifest.size_bytes,
         used_bytes=manifest.used_bytes,
-        read_bytes=run.tally.read_blocks * BLOCK_BYTES,
+        read_bytes=tally.read_blocks * BLOCK_BYTES,
         changed_bytes=manifest.changed_bytes,
-        new_bytes=run.tally.new_blocks * BLOCK_BYTES,
-        stored_bytes=run.stored_bytes,
+        new_bytes=tally.new_blocks * BLOCK_BYTES,
+        stored_bytes=manifest.stored_bytes,
         mode=plan.mode,
         hint_refused=plan.refused,
         hint_lied=plan.lied,
-        healed_leaves=run.tally.healed_leaves,
+        healed_leaves=tally.healed_leaves,
     )
 
 

@@ -33,6 +33,7 @@ from tests.faults.tasks import (
     image_file_scenarios,
     image_scenarios,
     instance_scenarios,
+    key_scenarios,
     snapshot_scenarios,
 )
 from tests.faults.tasks.scenario import Scenario
@@ -194,6 +195,7 @@ SCENARIOS = [
     *clock_scenarios.SCENARIOS,
     *image_file_scenarios.SCENARIOS,
     *instance_scenarios.SCENARIOS,
+    *key_scenarios.SCENARIOS,
     *snapshot_scenarios.SCENARIOS,
     *image_copy_scenarios.SCENARIOS,
     *image_scenarios.SCENARIOS,

@@ -1,3 +1,4 @@
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from lamina.api.codes import ApiError
 from lamina.api.nonces import WINDOW, NonceStore
 from lamina.clock import ManualClock
+from lamina.failures import Fault
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -69,3 +71,39 @@ def test_a_record_cut_short_does_not_spoil_those_behind_it(clock, tmp_path):
     assert code_of(NonceStore(clock, tmp_path), "b") == "ok"
     again = NonceStore(clock, tmp_path)
     assert [code_of(again, "a"), code_of(again, "b")] == ["SignatureNonceUsed"] * 2
+
+
+def test_processes_that_share_a_folder_know_of_each_other(clock, tmp_path):
+    one, another = NonceStore(clock, tmp_path), NonceStore(clock, tmp_path)
+    assert [code_of(one, "a"), code_of(another, "b")] == ["ok", "ok"]
+    assert [code_of(another, "a"), code_of(one, "b")] == ["SignatureNonceUsed"] * 2
+    later = NOON + timedelta(minutes=14)  # of another quarter of an hour, so of another file
+    assert [code_of(one, "c", later), code_of(another, "c", later)] == ["ok", "SignatureNonceUsed"]
+    assert code_of(another, "a", later) == "SignatureNonceUsed"
+
+
+def test_of_many_processes_that_are_sent_one_call_one_accepts_it(clock, tmp_path):
+    stores = [NonceStore(clock, tmp_path) for _ in range(8)]
+    barrier = threading.Barrier(len(stores))
+    answers = []
+
+    def race(store):
+        for number in range(50):
+            barrier.wait()
+            answers.append((number, code_of(store, f"n {number}")))
+
+    threads = [threading.Thread(target=race, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(number for number, answer in answers if answer == "ok") == list(range(50))
+    assert {answer for _, answer in answers} == {"ok", "SignatureNonceUsed"}
+
+
+def test_a_folder_that_cannot_be_written_is_a_fault(clock, tmp_path):
+    store = NonceStore(clock, tmp_path / "folder")
+    (tmp_path / "folder").rmdir()
+    with pytest.raises(Fault) as fault:
+        store.accept("k", "n", NOON)
+    assert fault.value.retryable

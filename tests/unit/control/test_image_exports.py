@@ -19,6 +19,7 @@ from lamina.control.scope import Limits
 from lamina.control.shown_tasks.cancel import cancel_task
 from lamina.control.shown_tasks.queries import TaskFilter, get_task, list_tasks
 from lamina.control.shown_tasks.states import TaskAction, TaskStatus
+from lamina.tasks.records import TaskRecord
 from lamina.units import GIB, KIB
 from tests.factories.image_files import (
     BUCKET,
@@ -105,6 +106,27 @@ def test_the_task_is_shown_with_measured_progress_and_can_be_cancelled(site):
     assert read_image(site, image).export_task_id == again
 
 
+def test_every_disk_is_a_part_of_the_task_with_its_file(site):
+    make_bucket(site)
+    image = make_image(site, CONTENT, MORE)
+    task_id = start_export(site, image, "qcow2")
+    with site.scope() as scope:
+        before = get_task(scope, task_id)
+        task = scope.session.get(TaskRecord, task_id)
+        task.progress_done, task.progress_known = 1500, 2000
+        halfway = get_task(scope, task_id)
+        task.is_undoing = True
+        undoing = get_task(scope, task_id)
+        task.progress_done, task.progress_known, task.is_undoing = 0, 0, False
+    site.work()
+    with site.scope() as scope:
+        after = get_task(scope, task_id)
+    assert [file.key for file in after.files] == sorted(list_objects(site), key=len)
+    assert {(file.bucket, file.format) for file in after.files} == {(BUCKET, "qcow2")}
+    assert before.files == after.files
+    assert [view.files_done for view in (before, halfway, undoing, after)] == [0, 1, 0, 2]
+
+
 def test_an_image_is_exported_once_at_a_time_and_not_deleted_meanwhile(site):
     make_bucket(site)
     image = make_image(site, CONTENT)
@@ -183,6 +205,7 @@ def test_a_bucket_that_goes_meanwhile_fails_the_task_with_the_reason(site):
         view = get_task(scope, task_id)
     assert view.status is TaskStatus.FAILED
     assert "no bucket my-files" in view.failure.message
+    assert (len(view.files), view.files_done) == (1, 0)
     assert list_scratch(site) == []
 
 

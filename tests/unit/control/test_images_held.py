@@ -147,8 +147,8 @@ class TestDeletion:
         assert find_image(site, image_id) is None
 
     def test_not_while_disks_are_made_from_it(self, site, image_id):
-        order_instance(site, image_id=image_id)
-        with pytest.raises(errors.ImageBusyError):
+        [disk] = list_disks_of(site, order_instance(site, image_id=image_id))
+        with pytest.raises(errors.ImageBusyError, match=disk.id):
             remove_image(site, image_id, force=True)
         site.work()
         remove_image(site, image_id, force=True)

@@ -174,8 +174,9 @@ def test_an_image_stays_while_disks_are_made_from_it(site):
     share(site, image_id, add=[stranger.account_id])
     instance_id = order_instance(stranger, image_id=image_id)
     share(site, image_id, remove=[stranger.account_id])
-    with pytest.raises(ImageBusyError):
+    with pytest.raises(ImageBusyError, match="disks: 1 of accounts") as caught:
         remove_image(site, image_id, force=True)
+    assert caught.value.disk_ids == (), "those of others are not named"
     with pytest.raises(SnapshotHeldByImageError):
         site.delete(snapshot_id, force=True)
     site.work()

@@ -157,7 +157,7 @@ def test_a_lock_still_keeps_everybody_from_deleting(place, snapshot_id):
     place.note()
     place.lose_the_database()
     place.site.clock.advance(timedelta(days=19))
-    with pytest.raises(SnapshotLockedError), place.scope():
+    with pytest.raises(SnapshotLockedError):
         place.site.delete(snapshot_id)
     place.site.clock.advance(timedelta(days=1))
     place.site.delete(snapshot_id)

@@ -24,6 +24,6 @@ EXACT_KEY_CODES: Final = (
 )
 
 
-def read_encryption(encrypted: bool | None, kms_key_id: str | None) -> Encryption:
+def read_encryption(kms_key_id: str | None, *, is_encrypted: bool | None) -> Encryption:
     """What a request says; an empty key counts as none."""
-    return Encryption(is_encrypted=encrypted, key_id=KeyId(kms_key_id) if kms_key_id else None)
+    return Encryption(is_encrypted=is_encrypted, key_id=KeyId(kms_key_id) if kms_key_id else None)

@@ -332,7 +332,7 @@ def _read_system_disk(disk: SystemDisk) -> InstanceDisk:
         category=DiskCategory(disk.category),
         performance_level=PerformanceLevel(disk.performance_level) if disk.performance_level else None,
         size_gib=disk.size,
-        encryption=read_encryption(disk.encrypted, disk.kms_key_id),
+        encryption=read_encryption(disk.kms_key_id, is_encrypted=disk.encrypted),
         name=disk.disk_name,
         description=disk.description,
     )
@@ -343,7 +343,7 @@ def _read_data_disk(disk: DataDisk) -> InstanceDisk:
         category=DiskCategory(disk.category),
         performance_level=PerformanceLevel(disk.performance_level) if disk.performance_level else None,
         size_gib=disk.size,
-        encryption=read_encryption(disk.encrypted, disk.kms_key_id),
+        encryption=read_encryption(disk.kms_key_id, is_encrypted=disk.encrypted),
         snapshot_id=disk.snapshot_id,
         name=disk.disk_name,
         description=disk.description,

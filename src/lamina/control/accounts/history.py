@@ -41,7 +41,9 @@ def note_event(session: Session, account_id: AccountId, event: AccountEvent, now
             id=f"{account_id}-{number:010}",
             account_id=account_id,
             number=number,
-            at=now if last is None else max(now, last.at),  # the clock may have been set back; the order stays
+            at=now
+            if last is None
+            else max(now, last.at),  # the clock may have been set back; the order stays
             kind=event.kind,
             subject=event.subject,
             region_id=event.region_id,

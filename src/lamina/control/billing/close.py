@@ -1,7 +1,7 @@
 """Closing months: each becomes a bill, in order, exactly once, however late anybody gets to it.
 
     sealed    from now on no event of the log can fall into the month, whatever the clock says
-    billed    the bill is computed from what is now certain, and written
+    billed    the bill is computed from what is now certain, written, and entered in the account's ledger
 
 A crash in between is mended by the next look, which computes the same again. Of two processes that close one month the
 second finds it billed.
@@ -20,6 +20,7 @@ from lamina.control.billing.records import BillLineRecord, BillRecord
 from lamina.control.installation import Installation
 from lamina.control.metering.months import month_of, name_month, next_month
 from lamina.control.metering.records import MeterRecord
+from lamina.control.payments.post import NewCharge, charge_bill
 from lamina.failures import Fault
 from lamina.ids import AccountId
 from lamina.telemetry import get_logger, log, log_failure
@@ -81,6 +82,13 @@ def _bill(plant: Installation, account_id: AccountId, month: datetime) -> None:
         if lines:
             rows = [_to_row(bill.id, number, line) for number, line in enumerate(lines, 1)]
             session.execute(insert(BillLineRecord), rows)
+        charge = NewCharge(
+            bill_id=bill.id,
+            currency=bill.currency,
+            total=bill.total,
+            is_collected=plant.preferences.collect_payments,
+        )
+        charge_bill(session, account_id, charge, bill.closed_at, plant.tariff.rules)
     facts = {"account_id": account_id, "month": name_month(month), "lines": len(lines)}
     log(_LOGGER, logging.INFO, "a month was closed", **facts, total=f"{bill.total:f} {bill.currency}")
 

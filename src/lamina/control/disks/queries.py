@@ -90,14 +90,16 @@ def get_disk(scope: Scope, disk_id: DiskId) -> DiskRecord:
 
 def list_disks(scope: Scope, wanted: DiskFilter, part: Slice) -> Page[DiskView]:
     """The disks of the account in the region that match, newest first."""
+    tagged = has_tags_in_long_list(scope, ResourceType.DISK, DiskRecord.id, wanted.tags)
     query = select(DiskRecord).where(
         DiskRecord.account_id == scope.account_id,
         DiskRecord.region_id == scope.region_id,
         DiskRecord.state != DiskState.DELETING,
         *_match(scope, wanted),
+        *tagged.conditions,
     )
     order = AgeOrder(created_at=DiskRecord.created_at, id=DiskRecord.id)
-    disks, total, has_more = fetch_slice(scope, query, order, part, filters=wanted)
+    disks, total, has_more = fetch_slice(scope, query, order, part, filters=wanted, is_short=tagged.is_rare)
     tags = list_tags(scope.session, ResourceType.DISK, [disk.id for disk in disks])
     hosts = _find_hosts(scope.session, disks)
     is_overdue = is_in_arrears(scope.session, scope.account_id)
@@ -210,4 +212,4 @@ def _match(scope: Scope, wanted: DiskFilter) -> list[ColumnElement[bool]]:
         conditions.append(DiskRecord.created_at >= wanted.created_from)
     if wanted.created_to is not None:
         conditions.append(DiskRecord.created_at <= wanted.created_to)
-    return conditions + has_tags_in_long_list(scope, ResourceType.DISK, DiskRecord.id, wanted.tags)
+    return conditions

@@ -45,9 +45,9 @@ class DiskRecord(Record):
         delete_with_instance: it goes when its instance is released.
         delete_auto_snapshot: its automatic snapshots go when it goes.
         enable_auto_snapshot: policies may take snapshots of it.
+        key_id: what its bytes and its snapshots are encrypted with; constant for life.
         policy_id: the automatic snapshot policy that is applied to it, if one is.
         policy_applied_at: since when.
-        key_id: what its bytes and its snapshots are encrypted with; constant for life.
     """
 
     __tablename__ = "disks"
@@ -90,9 +90,9 @@ class DiskRecord(Record):
     delete_with_instance: Mapped[bool] = mapped_column(default=False)
     delete_auto_snapshot: Mapped[bool] = mapped_column(default=True)
     enable_auto_snapshot: Mapped[bool] = mapped_column(default=True)
+    key_id: Mapped[KeyId | None] = mapped_column(ForeignKey(KeyRecord.id), index=True)
     policy_id: Mapped[PolicyId | None]
     policy_applied_at: Mapped[datetime | None]
-    key_id: Mapped[KeyId | None] = mapped_column(ForeignKey(KeyRecord.id), index=True)
 
     @property
     def rest_state(self) -> DiskState:

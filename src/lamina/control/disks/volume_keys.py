@@ -68,20 +68,24 @@ class VolumeKeys:
 
     def find(self, disk_id: DiskId) -> tuple[KeyId, int] | None:
         """The key of a disk and the version that its secret is sealed with; None if it is not encrypted."""
-        if not self._path(disk_id).exists():
+        try:
+            content = self._read(disk_id)
+        except FileNotFoundError:
             return None
-        content = self._read(disk_id)
         return content.key_id, content.version
 
     def rewrap(self, disk_id: DiskId, version: int) -> None:
-        """Seal a disk's secret with another version of its key; twice does no harm.
+        """Seal a disk's secret with another version of its key; twice does no harm, nor does a disk that is gone.
 
         Raises:
             As `open`.
         """
-        content = self._read(disk_id)
-        if content.version != version:
-            self._write(disk_id, content.key_id, version, self._open(disk_id, content))
+        try:
+            content = self._read(disk_id)
+            if content.version != version:
+                self._write(disk_id, content.key_id, version, self._open(disk_id, content))
+        except FileNotFoundError:
+            return
 
     def _open(self, disk_id: DiskId, content: _Content) -> bytes:
         return self._ring.open(content.key_id, content.version, content.sealed, owner=disk_id)

@@ -100,7 +100,7 @@ def copy_image(scope: Scope, new: NewImageCopy) -> ImageRecord:
 
 
 def _choose_source(scope: Scope, new: NewImageCopy) -> ImageRecord:
-    source = find_visible_image(scope, new.image_id)
+    source = find_visible_image(scope, new.image_id, to_use=True)
     if source is None:
         raise ImageNotFoundError(new.image_id)
     if source.origin is ImageOrigin.BUILT_IN:

@@ -1,6 +1,5 @@
 """Delete an image (DeleteImage). Its snapshots stay, and are then like any other."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import delete, select
@@ -17,7 +16,7 @@ from lamina.control.images.errors import (
     ImagePublicError,
     ImageSharedError,
 )
-from lamina.control.images.queries import get_own_image, is_system_disk
+from lamina.control.images.queries import get_own_image, is_system_disk, lock_to_delete
 from lamina.control.images.records import ImageDiskRecord, ImageRecord, ImageShareRecord
 from lamina.control.images.share import list_sharers
 from lamina.control.images.states import ImageOrigin, ImageState
@@ -47,15 +46,14 @@ def delete_image(scope: Scope, image_id: str, *, force: bool = False) -> None:
         ImageInUseError: instances were created from it, and there is no `force`.
     """
     image = get_own_image(scope, image_id)
+    lock_to_delete(scope.session, image.id)
     if image.is_public:
         raise ImagePublicError(image.id)
     sharers = list_sharers(scope.session, image.id)
     if sharers:
         raise ImageSharedError(image.id, sharers)
     _require_idle(scope, image)
-    readers = _list_readers(scope, image.id)
-    if readers:
-        raise ImageBusyError(image.id, readers)
+    _require_unread(scope, image.id)
     instances = _list_instances(scope, image.id)
     if instances and not force:
         raise ImageInUseError(image.id, instances)
@@ -91,13 +89,16 @@ def _require_idle(scope: Scope, image: ImageRecord) -> None:
         raise ImageExportingError(image.id)
 
 
-def _list_readers(scope: Scope, image_id: ImageId) -> Sequence[str]:
-    """Disks whose bytes are being made from the image, of any account that it was shared with."""
-    return scope.session.scalars(
-        select(DiskRecord.id)
+def _require_unread(scope: Scope, image_id: ImageId) -> None:
+    """Let only an image pass from which no disk gets its bytes, of any account that it was shared with."""
+    readers = scope.session.execute(
+        select(DiskRecord.id, DiskRecord.account_id)
         .where(DiskRecord.image_id == image_id, DiskRecord.state.in_(_BEING_FILLED))
         .order_by(DiskRecord.id)
     ).all()
+    if readers:
+        own = [disk_id for disk_id, account_id in readers if account_id == scope.account_id]
+        raise ImageBusyError(image_id, own, others=len(readers) - len(own))
 
 
 def _list_instances(scope: Scope, image_id: ImageId) -> list[str]:

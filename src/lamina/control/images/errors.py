@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from lamina.control.images.states import ImageState
 from lamina.failures import Refusal
-from lamina.ids import AccountId, ImageId, SnapshotId
+from lamina.ids import AccountId, DiskId, ImageId, SnapshotId
 
 
 class ImageNotFoundError(Refusal):
@@ -186,13 +186,18 @@ class ImageBusyError(Refusal):
 
     Attributes:
         image_id: the image.
-        disk_ids: the disks.
+        disk_ids: the disks of the image's account.
+        others: how many disks of other accounts; which these are is nobody else's business.
     """
 
-    def __init__(self, image_id: ImageId, disk_ids: Sequence[str]) -> None:
-        super().__init__(f"image {image_id} is being read for {', '.join(disk_ids)}; wait until that ends")
+    def __init__(self, image_id: ImageId, disk_ids: Sequence[DiskId], *, others: int = 0) -> None:
+        foreign = [f"{others} of accounts that it was shared with"] if others else []
+        super().__init__(
+            f"image {image_id} is being read for disks: {', '.join([*disk_ids, *foreign])}; wait until that ends"
+        )
         self.image_id = image_id
         self.disk_ids = tuple(disk_ids)
+        self.others = others
 
 
 class ImageSharedError(Refusal):

@@ -10,12 +10,13 @@ from lamina.control.buckets.queries import find_bucket
 from lamina.control.disks.states import DiskRole
 from lamina.control.images.encrypted import EncryptedExportError, is_encrypted
 from lamina.control.images.errors import ImageExportingError, ImageNotFoundError, ImageStateError
-from lamina.control.images.exporting import EXPORT_IMAGE, ExportArguments, ExportedDisk
+from lamina.control.images.exporting import EXPORT_IMAGE, ExportArguments, ExportedDisk, name_object
 from lamina.control.images.file_errors import ExportQuotaError, ExportSizeError, ForeignImageError
 from lamina.control.images.queries import find_visible_image, list_image_disks
 from lamina.control.images.records import ImageDiskRecord, ImageRecord
 from lamina.control.images.states import ImageState
 from lamina.control.scope import Scope
+from lamina.control.shown_tasks.files import ShownFile
 from lamina.control.shown_tasks.records import ShownTaskRecord
 from lamina.control.shown_tasks.show import show_task
 from lamina.control.shown_tasks.states import TaskAction
@@ -84,9 +85,22 @@ def export_image(scope: Scope, new: NewExport) -> TaskId:
         format=new.format,
         disks=tuple(ExportedDisk(snapshot_id=disk.snapshot_id, size_gib=disk.size_gib) for disk in disks),
     )
-    task_id = enqueue(scope.session, scope.clock, EXPORT_IMAGE, arguments, key=f"export/{image.id}")
-    image.export_task_id = task_id
-    show_task(scope, task_id, TaskAction.EXPORT_IMAGE, resource_id=image.id, region_id=image.region_id)
+    image.export_task_id = _start(scope, arguments)
+    return image.export_task_id
+
+
+def _start(scope: Scope, arguments: ExportArguments) -> TaskId:
+    image_id = arguments.image_id
+    task_id = enqueue(scope.session, scope.clock, EXPORT_IMAGE, arguments, key=f"export/{image_id}")
+    keys = [name_object(arguments, task_id, index) for index in range(len(arguments.disks))]
+    show_task(
+        scope,
+        task_id,
+        TaskAction.EXPORT_IMAGE,
+        resource_id=image_id,
+        region_id=arguments.region_id,
+        files=[ShownFile(bucket=arguments.bucket, key=key, format=arguments.format.value) for key in keys],
+    )
     return task_id
 
 

@@ -20,6 +20,7 @@ from lamina.control.images.importing import IMPORT_IMAGE
 from lamina.control.images.records import ImageDiskRecord, ImageRecord
 from lamina.control.images.states import ImageOrigin, ImageState
 from lamina.control.scope import Scope
+from lamina.control.shown_tasks.files import ShownFile
 from lamina.control.shown_tasks.show import show_task
 from lamina.control.shown_tasks.states import TaskAction
 from lamina.control.snapshots.chain import sum_up_chain
@@ -111,7 +112,14 @@ def import_image(scope: Scope, facts: ImageFacts, files: Sequence[FileToImport])
     for snapshot in snapshots:
         snapshot.task_id = image.task_id
     scope.session.flush()
-    show_task(scope, image.task_id, TaskAction.IMPORT_IMAGE, resource_id=image.id, region_id=image.region_id)
+    show_task(
+        scope,
+        image.task_id,
+        TaskAction.IMPORT_IMAGE,
+        resource_id=image.id,
+        region_id=image.region_id,
+        files=[ShownFile(bucket=file.bucket, key=file.key, format=file.format.value) for file in files],
+    )
     return image
 
 

@@ -24,7 +24,7 @@ USABLE: Final = frozenset({ImageState.AVAILABLE, ImageState.DEPRECATED})
 def get_own_image(scope: Scope, image_id: str) -> ImageRecord:
     """One image that belongs to the account, in the scope's region, in any state.
 
-    A writing transaction keeps others from changing it.
+    A writing transaction keeps others from changing it; not from using it, see `lock_to_delete`.
 
     Raises:
         ImageNotFoundError: there is none.
@@ -41,27 +41,44 @@ def get_own_image(scope: Scope, image_id: str) -> ImageRecord:
     return image
 
 
-def find_visible_image(scope: Scope, image_id: str) -> ImageRecord | None:
-    """One image that the account sees in the scope's region, in any state; None if there is none."""
+def lock_to_delete(session: Session, image_id: ImageId) -> None:
+    """Wait until no other account is about to make something from an image, and let nobody begin with that.
+
+    The transactions of two accounts run side by side where the database can do that, so that the owner would not see
+    the disks that are just being ordered. This lock, and the one that whoever uses the image takes, is of its one row;
+    neither of the two takes another one behind it, and so nobody waits in a circle.
+    """
+    session.execute(select(ImageRecord.id).where(ImageRecord.id == image_id).with_for_update())
+
+
+def find_visible_image(scope: Scope, image_id: str, *, to_use: bool = False) -> ImageRecord | None:
+    """One image that the account sees in the scope's region, in any state; None if there is none.
+
+    Args:
+        scope: who looks.
+        image_id: which image; `BUILT_IN_ID` is that of the region.
+        to_use: something is made from it in this transaction: until its end the owner does not delete it.
+    """
     is_it = ImageRecord.id == image_id
     if image_id == BUILT_IN_ID:
         is_it = ImageRecord.origin == ImageOrigin.BUILT_IN
-    return scope.session.scalars(
-        select(ImageRecord).where(is_it, ImageRecord.region_id == scope.region_id, is_visible(scope))
-    ).one_or_none()
+    query = select(ImageRecord).where(is_it, ImageRecord.region_id == scope.region_id, is_visible(scope))
+    if to_use:
+        query = query.with_for_update(read=True, key_share=True)  # any number of users; see `lock_to_delete`
+    return scope.session.scalars(query).one_or_none()
 
 
 def find_usable_image(scope: Scope, image_id: str) -> ImageRecord:
-    """An image from which the account may create instances in the scope's region now.
+    """An image from which the account creates instances in the scope's region, in this transaction.
 
     Its own, one that is shared with it, or a public one. Its disks are in `list_image_disks`; their bytes are in the
-    repository of the image's owner.
+    repository of the image's owner. Until the transaction ends it is not deleted.
 
     Raises:
         ImageNotFoundError: the account sees no such image in this region.
         ImageStateError: it is neither `Available` nor `Deprecated`.
     """
-    image = find_visible_image(scope, image_id)
+    image = find_visible_image(scope, image_id, to_use=True)
     if image is None:
         raise ImageNotFoundError(image_id)
     if image.state not in USABLE:

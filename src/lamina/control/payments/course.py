@@ -80,11 +80,11 @@ def foresee(stage: Stage, first_due: datetime | None, now: datetime, rules: Rule
         standing, at = _FOLLOWING[stage.standing], max(stage.next_at, now)
         stage = _set_next(replace(stage, standing=standing, stage_at=at), rules)
         begun[standing] = at
-    purging_at = begun[AccountStanding.PURGING]
+    until_suspended = timedelta(hours=rules.find(stage.overdue_at).suspension_hours)
     return Course(
         overdue_at=stage.overdue_at,
-        suspended_at=begun.get(AccountStanding.SUSPENDED, stage.overdue_at),
-        purging_at=purging_at,
+        suspended_at=begun.get(AccountStanding.SUSPENDED, stage.overdue_at + until_suspended),
+        purging_at=begun[AccountStanding.PURGING],
     )
 
 

@@ -37,7 +37,9 @@ def follow_payments(plant: Installation) -> None:
             with plant.database.transaction(of=account_id) as session:
                 follow_account(session, account_id, now, plant.tariff.rules)
         except Fault as failure:
-            log_failure(_LOGGER, "the standing of an account could not follow", failure, account_id=account_id)
+            log_failure(
+                _LOGGER, "the standing of an account could not follow", failure, account_id=account_id
+            )
 
 
 def follow_account(

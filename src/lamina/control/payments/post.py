@@ -68,7 +68,7 @@ def charge_bill(
         due_at=due_at,
     )
     made = _post(session, account_id, entry, now)
-    follow_account(session, account_id, now, rules, by=OPERATOR)
+    follow_account(session, account_id, now, rules)
     return made
 
 
@@ -85,7 +85,9 @@ def enter(
     if session.get(AccountRecord, account_id) is None:
         raise AccountNotFoundError(account_id)
     if new.amount == ZERO or (new.kind is EntryKind.PAYMENT and new.amount < ZERO):
-        raise AmountError(f"{new.amount:f}", "a payment is more than zero; for the other way there are corrections")
+        raise AmountError(
+            f"{new.amount:f}", "a payment is more than zero; for the other way there are corrections"
+        )
     made = _post(session, account_id, new, now)
     follow_account(session, account_id, now, rules, by=OPERATOR)
     return made

@@ -90,15 +90,11 @@ def list_events(scope: Scope, part: Slice) -> Page[AccountEventRecord]:
     )
 
 
-def _weigh(
-    balances: Mapping[str, Decimal], unpaid: tuple[Unpaid, ...], now: datetime
-) -> tuple[Balance, ...]:
+def _weigh(balances: Mapping[str, Decimal], unpaid: tuple[Unpaid, ...], now: datetime) -> tuple[Balance, ...]:
     found = []
     for currency, amount in sorted(balances.items()):
         own = [each for each in unpaid if each.currency == currency]
         due = sum((each.amount for each in own if each.due_at is not None and each.due_at <= now), ZERO)
         later = [each.due_at for each in own if each.due_at is not None and each.due_at > now]
-        found.append(
-            Balance(currency=currency, amount=amount, due=due, next_due_at=min(later, default=None))
-        )
+        found.append(Balance(currency=currency, amount=amount, due=due, next_due_at=min(later, default=None)))
     return tuple(found)

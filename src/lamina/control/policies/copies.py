@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from lamina.control.installation import Installation
 from lamina.control.policies.eviction import make_room
+from lamina.control.policies.queries import is_suspended
 from lamina.control.policies.records import RunRecord
 from lamina.control.scope import Scope
 from lamina.control.snapshots.copy import NewCopy, copy_snapshot
@@ -42,6 +43,9 @@ def _start_copy(plant: Installation, session: Session, run_id: RunId) -> None:
     if run is None or run.copy_region_id is None:
         return  # somebody was faster
     target, run.copy_region_id = run.copy_region_id, None
+    if is_suspended(plant.scope(session, run.account_id, run.region_id)):
+        run.reason = "it was not copied: the account is suspended for overdue payments"
+        return
     try:
         with session.begin_nested():
             run.copy_id = _copy(plant.scope(session, run.account_id, run.region_id), run, target)

@@ -101,7 +101,8 @@ def replace_system_disk(
     _check_idle(scope, old)
     image = find_usable_image(replace(scope, region_id=instance.region_id), image_id)
     require_machine(image, instance.instance_type)
-    new = _add_disk(replace(scope, region_id=instance.region_id), instance, old, image, size_gib, encryption)
+    asked = InstanceDisk(size_gib=size_gib, encryption=encryption)
+    new = _add_disk(replace(scope, region_id=instance.region_id), instance, old, image, asked)
     old.move_to(DiskState.REINITING)
     start_replacing(scope.session, scope.clock, old, new)
     return new
@@ -168,27 +169,22 @@ def _check_idle(scope: Scope, disk: DiskRecord) -> None:
 
 
 def _add_disk(
-    scope: Scope,
-    instance: InstanceRecord,
-    old: DiskRecord,
-    image: ImageRecord,
-    size_gib: int | None,
-    encryption: Encryption,
+    scope: Scope, instance: InstanceRecord, old: DiskRecord, image: ImageRecord, asked: InstanceDisk
 ) -> DiskRecord:
     of_image = next(
         disk for disk in list_image_disks(scope.session, image.id) if disk.role is DiskRole.SYSTEM
     )
-    wanted = InstanceDisk(
+    wanted = replace(
+        asked,
         category=old.category,
         performance_level=old.performance_level,
-        size_gib=size_gib or max(old.size_gib, of_image.size_gib),
+        size_gib=asked.size_gib or max(old.size_gib, of_image.size_gib),
         name=old.name,
         description=old.description,
         delete_with_instance=old.delete_with_instance,
-        encryption=encryption,
     )
     plan = plan_system_disk(scope, wanted, of_image)
-    if plan.key_id is None and encryption.is_encrypted is None and old.key_id is not None:
+    if plan.key_id is None and asked.encryption == AS_SOURCE and old.key_id is not None:
         as_old = Encryption(is_encrypted=True, key_id=old.key_id)
         plan = plan_system_disk(scope, replace(wanted, encryption=as_old), of_image)
     new = add_disk(scope, instance, image, plan, SYSTEM_DEVICE)

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, select
 from lamina.control.paging import AgeOrder, Page, PageKey, Slice, fetch_slice
 from lamina.control.scope import Scope
 from lamina.control.shown_tasks.errors import TaskNotFoundError
+from lamina.control.shown_tasks.files import ShownFile, decode_files
 from lamina.control.shown_tasks.records import ShownTaskRecord
 from lamina.control.shown_tasks.states import STATES, TaskAction, TaskStatus, find_status
 from lamina.ids import TaskId
@@ -47,6 +48,8 @@ class TaskView:
         shown: whose it is, and what it is called.
         status: how it stands.
         progress_percent: how much is done, as measured; 100 only when it is finished.
+        files: which files it writes or reads, in its order.
+        files_done: with how many of them it is done; with none if it failed, which undoes what it did.
         finished_at: when it ended.
         failure: why it failed; None while it has not.
         can_be_cancelled: whether CancelTask would stop it now.
@@ -55,6 +58,8 @@ class TaskView:
     shown: ShownTaskRecord
     status: TaskStatus
     progress_percent: int
+    files: tuple[ShownFile, ...]
+    files_done: int
     finished_at: datetime | None
     failure: Failure | None
     can_be_cancelled: bool
@@ -104,14 +109,28 @@ def _view(shown: ShownTaskRecord, task: TaskRecord) -> TaskView:
     status = find_status(task.state)
     percent = _PERCENT * task.progress_done // task.progress_known if task.progress_known else 0
     is_open = status is TaskStatus.PROCESSING
+    files = decode_files(shown.files)
     return TaskView(
         shown=shown,
         status=status,
         progress_percent=_PERCENT if status is TaskStatus.FINISHED else min(percent, _PERCENT - 1),
+        files=files,
+        files_done=_count_done(len(files), status, task),
         finished_at=task.finished_at,
         failure=None if is_open or task.failure is None else msgspec.json.decode(task.failure, type=Failure),
         can_be_cancelled=is_open and shown.action.can_be_cancelled,
     )
+
+
+def _count_done(files: int, status: TaskStatus, task: TaskRecord) -> int:
+    match status:
+        case TaskStatus.FINISHED:
+            return files
+        case TaskStatus.FAILED:
+            return 0
+        case TaskStatus.PROCESSING:
+            has_begun = task.progress_known and not task.is_undoing
+            return files * task.progress_done // task.progress_known if has_begun else 0
 
 
 def _match(wanted: TaskFilter) -> list[ColumnElement[bool]]:

@@ -18,6 +18,7 @@ class ShownTaskRecord(Record):
     Attributes:
         action: what the API calls it.
         resource_id: what it works on.
+        files: which files it writes or reads, in its order; see `files`.
     """
 
     __tablename__ = "shown_tasks"
@@ -32,4 +33,5 @@ class ShownTaskRecord(Record):
     region_id: Mapped[RegionId] = mapped_column(ForeignKey(RegionRecord.id))
     action: Mapped[TaskAction] = mapped_column(one_of(TaskAction))
     resource_id: Mapped[str]
+    files: Mapped[str] = mapped_column(default="[]")
     created_at: Mapped[datetime]

@@ -140,14 +140,18 @@ def find_unfinished(scope: Scope, disk_id: DiskId) -> SnapshotRecord | None:
 
 def list_snapshots(scope: Scope, wanted: SnapshotFilter, part: Slice) -> Page[SnapshotView]:
     """The snapshots of the account in the region that match, newest first."""
+    tagged = has_tags_in_long_list(scope, ResourceType.SNAPSHOT, SnapshotRecord.id, wanted.tags)
     query = select(SnapshotRecord).where(
         SnapshotRecord.account_id == scope.account_id,
         SnapshotRecord.region_id == scope.region_id,
         SnapshotRecord.state != SnapshotState.DELETING,
         *_match(scope, wanted),
+        *tagged.conditions,
     )
     order = AgeOrder(created_at=SnapshotRecord.created_at, id=SnapshotRecord.id)
-    snapshots, total, has_more = fetch_slice(scope, query, order, part, filters=wanted)
+    snapshots, total, has_more = fetch_slice(
+        scope, query, order, part, filters=wanted, is_short=tagged.is_rare
+    )
     return Page(
         items=view_snapshots(scope, snapshots),
         total_count=total,
@@ -222,4 +226,4 @@ def _match(scope: Scope, wanted: SnapshotFilter) -> list[ColumnElement[bool]]:
         conditions.append(SnapshotRecord.created_at <= wanted.created_to)
     if wanted.usage is not None:
         conditions += has_usage(scope.session, wanted.usage)
-    return conditions + has_tags_in_long_list(scope, ResourceType.SNAPSHOT, SnapshotRecord.id, wanted.tags)
+    return conditions

@@ -7,6 +7,7 @@ instead would visit a million rows, and sorting half a million for a page of ten
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, select
@@ -56,12 +57,25 @@ def has_tags(
     return conditions
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tagged:
+    """How a query of resources finds those with certain tags.
+
+    Attributes:
+        conditions: for the query.
+        is_rare: few resources are looked at, and all of those.
+    """
+
+    conditions: Sequence[ColumnElement[bool]]
+    is_rare: bool = False
+
+
 def has_tags_in_long_list(
     scope: Scope,
     resource_type: ResourceType,
     resource_id: InstrumentedAttribute[str],
     tags: Mapping[str, str | None],
-) -> list[ColumnElement[bool]]:
+) -> Tagged:
     """The same as `has_tags`, for resources of which an account may have a million."""
     rest = dict(tags)
     for key, value in tags.items():
@@ -69,8 +83,9 @@ def has_tags_in_long_list(
         counted = select(func.count()).select_from(carriers.limit(_FEW + 1).subquery())
         if (scope.session.scalar(counted) or 0) <= _FEW:
             del rest[key]
-            return [resource_id.in_(carriers), *has_tags(resource_type, resource_id, rest)]
-    return has_tags(resource_type, resource_id, tags)
+            others = has_tags(resource_type, resource_id, rest)
+            return Tagged(conditions=[resource_id.in_(carriers), *others], is_rare=True)
+    return Tagged(conditions=has_tags(resource_type, resource_id, tags))
 
 
 def _select_carriers(scope: Scope, resource_type: ResourceType, key: str, value: str | None) -> Select[str]:

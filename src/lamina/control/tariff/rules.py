@@ -112,7 +112,9 @@ def _parse(row: dict[str, str]) -> Rule:
     suspension_hours = read_whole(row["suspension_hours"], "suspension_hours", 0, _DUE_DAYS_MAX * _DAY_HOURS)
     purge_days = read_whole(row["purge_days"], "purge_days", 0, _DUE_DAYS_MAX)
     if purge_days * _DAY_HOURS < suspension_hours:
-        raise ValueError("purge_days must not end before suspension_hours: nothing goes before the suspension")
+        raise ValueError(
+            "purge_days must not end before suspension_hours: nothing goes before the suspension"
+        )
     return Rule(
         valid_from=read_day(row["valid_from"], "valid_from"),
         hours_per_month=read_whole(row["hours_per_month"], "hours_per_month", 1, _MONTH_HOURS_MAX),

@@ -218,6 +218,7 @@ class S3Store:
 
 def make_client(address: S3Address) -> Client:
     """Obstore's client of a bucket, set so that nothing but the address decides where requests go and who signs."""
+
     def credentials() -> "S3Credential":
         return {
             "access_key_id": address.access_key_id,

@@ -6,10 +6,12 @@ from alembic import op
 from lamina.migrations import (
     billing_floor,
     bucket_floor,
+    bulk_floor,
     first_floor,
     image_floor,
     key_floor,
     note_floor,
+    payment_floor,
     policy_floor,
 )
 
@@ -40,8 +42,11 @@ def upgrade() -> None:
     policy_floor.create_policy_runs()
     image_floor.create_images()
     bucket_floor.create_buckets()
+    bulk_floor.create_bulk_exports()
     billing_floor.create_meter()
     billing_floor.create_bills()
+    payment_floor.create_account_events()
+    payment_floor.create_ledger()
     first_floor.create_tags()
     _create_client_tokens()
     _create_tasks()
@@ -265,7 +270,9 @@ def _create_snapshots() -> None:
         ),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_snapshots_account_id_accounts"),
         sa.ForeignKeyConstraint(["region_id"], ["regions.id"], name="fk_snapshots_region_id_regions"),
-        sa.ForeignKeyConstraint(["key_id"], ["encryption_keys.id"], name="fk_snapshots_key_id_encryption_keys"),
+        sa.ForeignKeyConstraint(
+            ["key_id"], ["encryption_keys.id"], name="fk_snapshots_key_id_encryption_keys"
+        ),
         sa.PrimaryKeyConstraint("id", name="pk_snapshots"),
     )
     _index_snapshots()

@@ -78,7 +78,7 @@ def import_disk(_call: Call, scope: Scope, request: ImportDiskRequest) -> Import
             size_bytes=request.size_in_bytes,
             category=DiskCategory(request.disk_category),
             role=DiskRole(request.disk_type),
-            encryption=read_encryption(request.encrypted, request.kms_key_id),
+            encryption=read_encryption(request.kms_key_id, is_encrypted=request.encrypted),
             name=request.disk_name,
             description=request.description,
             tags=read_tags(request.tag),

@@ -122,7 +122,7 @@ def clone_disks(call: Call, scope: Scope, request: CloneDisksRequest) -> CloneDi
             category=DiskCategory(request.disk_category),
             performance_level=PerformanceLevel(level) if level is not None else None,
             size_gib=request.size,
-            encryption=read_encryption(request.encrypted, request.kms_key_id),
+            encryption=read_encryption(request.kms_key_id, is_encrypted=request.encrypted),
             name=request.disk_name,
             tags=read_tags(request.tag),
         ),

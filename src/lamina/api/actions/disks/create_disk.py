@@ -212,7 +212,7 @@ def create_disk(call: Call, scope: Scope, request: CreateDiskRequest) -> CreateD
             performance_level=PerformanceLevel(level) if level else None,
             size_gib=request.size,
             snapshot_id=request.snapshot_id,
-            encryption=read_encryption(request.encrypted, request.kms_key_id),
+            encryption=read_encryption(request.kms_key_id, is_encrypted=request.encrypted),
             name=request.disk_name,
             description=request.description,
             tags=read_tags(request.tag),

@@ -157,7 +157,7 @@ def replace_system_disk(
         raise ApiError(_TOO_SMALL, f"a system disk has {SYSTEM_GIB_MIN} GiB at least")
     if size_gib is not None and size_gib > _SIZE_MAX:
         raise ApiError(_TOO_LARGE, f"a system disk has {_SIZE_MAX} GiB at most")
-    encryption = read_encryption(request.encrypted, request.kms_key_id)
+    encryption = read_encryption(request.kms_key_id, is_encrypted=request.encrypted)
     disk = replace(scope, request.instance_id, request.image_id, size_gib, encryption)
     return ReplaceSystemDiskAnswer(disk_id=disk.id)
 

@@ -36,6 +36,7 @@ from lamina.control.snapshots.errors import (
 from lamina.control.tags.errors import TagKeyError, TagQuotaError, TagValueError
 from lamina.ids import ImageId, RegionId
 
+_NO_ALGORITHM: Final = Code(400, "InvalidParameter.EncryptedIllegal")
 _NO_GROUP: Final = Code(404, "InvalidResourceGroup.NotFound")
 
 
@@ -90,7 +91,7 @@ class CopyImageAnswer:
         TagQuotaError,
         TokenReusedError,
     ),
-    answers=(SUSPENDED, DUPLICATE_TAG, _NO_GROUP),
+    answers=(SUSPENDED, DUPLICATE_TAG, _NO_ALGORITHM, _NO_GROUP),
     resource="image_id",
     not_offered={
         EXACT_KEY_CODES: (
@@ -133,6 +134,10 @@ def copy_image(call: Call, scope: Scope, request: CopyImageRequest) -> CopyImage
     call.require_snapshot_service()
     if request.resource_group_id is not None:
         raise ApiError(_NO_GROUP, f"there is no group {request.resource_group_id}")
+    if request.encrypt_algorithm is not None and (
+        not request.encrypted or request.encrypt_algorithm.upper() != "AES-256"
+    ):
+        raise ApiError(_NO_ALGORITHM, "EncryptAlgorithm is AES-256, and needs Encrypted")
     made = copy(
         scope,
         NewImageCopy(
@@ -140,7 +145,7 @@ def copy_image(call: Call, scope: Scope, request: CopyImageRequest) -> CopyImage
             region_id=request.destination_region_id or request.region_id,
             name=request.destination_image_name,
             description=request.destination_description,
-            encryption=read_encryption(request.encrypted, request.kms_key_id),
+            encryption=read_encryption(request.kms_key_id, is_encrypted=request.encrypted),
             tags=read_tags(request.tag),
         ),
     )

@@ -1,8 +1,8 @@
 """ExportImage."""
 
 from dataclasses import dataclass
-from typing import Final
 
+from lamina.api import rules
 from lamina.api.call import Call
 from lamina.api.codes import SUSPENDED, Code
 from lamina.api.schema import param
@@ -19,14 +19,6 @@ from lamina.control.regions.errors import RegionNotFoundError
 from lamina.control.scope import Scope
 from lamina.ids import ImageId, RegionId, TaskId
 
-_MAX_PREFIX: Final = 30
-
-
-def _check_prefix(text: str) -> str | None:
-    if not (1 <= len(text) <= _MAX_PREFIX and text.isascii() and text.isalnum()):
-        return f"it has 1 to {_MAX_PREFIX} letters and digits"
-    return None
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportImageRequest:
@@ -36,7 +28,10 @@ class ExportImageRequest:
     image_id: ImageId
     oss_bucket: str = param(wire="OSSBucket")
     oss_prefix: str | None = param(
-        default=None, wire="OSSPrefix", check=_check_prefix, malformed=Code(400, "InvalidOSSPrefix.Malformed")
+        default=None,
+        wire="OSSPrefix",
+        check=rules.check_object_prefix,
+        malformed=Code(400, "InvalidOSSPrefix.Malformed"),
     )
     image_format: str = param(
         default=ImageFormat.RAW.value,

@@ -135,7 +135,7 @@ def copy_snapshot(call: Call, scope: Scope, request: CopySnapshotRequest) -> Cop
             name=request.destination_snapshot_name,
             description=request.destination_snapshot_description,
             retention_days=request.retention_days,
-            encryption=read_encryption(request.encrypted, request.kms_key_id),
+            encryption=read_encryption(request.kms_key_id, is_encrypted=request.encrypted),
             tags=read_tags(request.tag),
         ),
     )

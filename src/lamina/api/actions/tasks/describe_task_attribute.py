@@ -43,7 +43,7 @@ class RelatedItemShape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationProgressShape:
-    """How an operation of the task stands; a task has one operation."""
+    """How a part of the task stands: one of its files, or the whole task if it has none."""
 
     operation_status: str
     error_code: str
@@ -82,6 +82,8 @@ def describe_task_attribute(
 ) -> DescribeTaskAttributeAnswer:
     """Tell how far a task has come, and why it failed if it did."""
     view = get_task(scope, request.task_id)
+    operations = _show_operations(view)
+    statuses = [operation.operation_status for operation in operations]
     return DescribeTaskAttributeAnswer(
         task_id=view.shown.task_id,
         region_id=view.shown.region_id,
@@ -89,23 +91,39 @@ def describe_task_attribute(
         task_status=view.status.value,
         task_process=f"{view.progress_percent}%",
         support_cancel=show_support(view),
-        total_count=1,
-        success_count=int(view.status is TaskStatus.FINISHED),
-        failed_count=int(view.status is TaskStatus.FAILED),
+        total_count=len(operations),
+        success_count=statuses.count(_OPERATIONS[TaskStatus.FINISHED]),
+        failed_count=statuses.count(_OPERATIONS[TaskStatus.FAILED]),
         creation_time=show_minute(view.shown.created_at),
         finished_time=show_minute(view.finished_at),
-        operation_progress_set=(_show_operation(view),),
+        operation_progress_set=operations,
     )
 
 
-def _show_operation(view: TaskView) -> OperationProgressShape:
+def _show_operations(view: TaskView) -> tuple[OperationProgressShape, ...]:
+    """The files of an export or import, each with its place; of any other task what it works on."""
+    if not view.files:
+        return (_show_operation(view, view.status, ResourceId=view.shown.resource_id),)
+    return tuple(
+        _show_operation(
+            view,
+            TaskStatus.FINISHED if index < view.files_done else view.status,
+            OSSBucket=file.bucket,
+            OSSObject=file.key,
+            ImageFormat=file.format,
+        )
+        for index, file in enumerate(view.files)
+    )
+
+
+def _show_operation(view: TaskView, status: TaskStatus, **related: str) -> OperationProgressShape:
     failure = view.failure
     message = ""
     if failure is not None:
         message = failure.message if failure.kind in _FOR_CALLERS else "an internal failure"
     return OperationProgressShape(
-        operation_status=_OPERATIONS[view.status],
+        operation_status=_OPERATIONS[status],
         error_code="" if failure is None else "OperationFailed",
         error_msg=message,
-        related_item_set=(RelatedItemShape(name="ResourceId", value=view.shown.resource_id),),
+        related_item_set=tuple(RelatedItemShape(name=name, value=value) for name, value in related.items()),
     )
