@@ -45,6 +45,7 @@ _SILENT_MILLISECONDS: Final = 30_000
 # for a writer. A connection is a file handle for SQLite, and a process of 5 to 10 MB for PostgreSQL.
 _POOL_SIZE: Final = 16
 _SQLITE_OVERFLOW: Final = 112
+_MAPPED_BYTES: Final = 2**31 - 2**16  # as much as SQLite maps at most; what lies behind it is read
 _POSTGRESQL_OVERFLOW: Final = 48
 # What libpq does by itself to notice that the server is gone: up to two hours of silence.
 _LINK: Final[Mapping[str, str]] = {
@@ -198,6 +199,9 @@ def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) ->
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
+        # Pages are read where the system has them: a copy per connection would be thrown away at each commit of
+        # another one. A thousand rows that lie scattered in a large database take a fifth less.
+        f"mmap_size={_MAPPED_BYTES}",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
 

@@ -42,6 +42,8 @@ class Settings:
         s3_credentials: `LAMINA_S3_<NAME>_ACCESS_KEY_ID`, `…_SECRET_ACCESS_KEY` and, if there is one, `…_SESSION_TOKEN`,
             by their names in capital letters; `lamina.toml` says which region uses which.
         s3_virtual_hosted: `LAMINA_S3_VIRTUAL_HOSTED`, whether the bucket is part of the host name (OSS wants it).
+        root_key_command: `LAMINA_ROOT_KEY_COMMAND`, a program that writes the root key of the service.
+        credentials_dir: `CREDENTIALS_DIRECTORY`, where systemd puts credentials; the root key may be among them.
         endpoint: `LAMINA_ENDPOINT`, where the service answers, such as `http://127.0.0.1:8788`.
         access_key_id: `ALIBABA_CLOUD_ACCESS_KEY_ID`.
         access_key_secret: `ALIBABA_CLOUD_ACCESS_KEY_SECRET`.
@@ -63,6 +65,8 @@ class Settings:
     s3_session_token: str | None = field(default=None, repr=False)
     s3_credentials: Mapping[str, S3Credentials] = field(default_factory=dict)
     s3_virtual_hosted: bool = False
+    root_key_command: str | None = None
+    credentials_dir: Path | None = None
     endpoint: str | None = None
     access_key_id: str | None = None
     access_key_secret: str | None = field(default=None, repr=False)
@@ -93,6 +97,8 @@ class Settings:
             s3_session_token=env.get("AWS_SESSION_TOKEN"),
             s3_credentials=_named_credentials(env),
             s3_virtual_hosted=env.get("LAMINA_S3_VIRTUAL_HOSTED", "").lower() in ("1", "true", "yes"),
+            root_key_command=env.get("LAMINA_ROOT_KEY_COMMAND"),
+            credentials_dir=Path(env["CREDENTIALS_DIRECTORY"]) if "CREDENTIALS_DIRECTORY" in env else None,
             endpoint=env.get("LAMINA_ENDPOINT"),
             access_key_id=env.get("ALIBABA_CLOUD_ACCESS_KEY_ID"),
             access_key_secret=env.get("ALIBABA_CLOUD_ACCESS_KEY_SECRET"),

@@ -212,7 +212,7 @@ def services(request, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def service(request, services):
-    return services(getattr(request, "param", "sqlite"))
+    return services(getattr(request, "param", choose_kinds(request.config)[0]))
 
 
 @contextmanager

@@ -38,8 +38,11 @@ CHANGED = {
     "ReplaceSystemDisk": {"SystemDisk.Size": "30"},
     "ResizeDisk": {"NewSize": "22"},
     "RunInstances": {"InstanceName": "changed"},
+    "StartBulkExport": {"DeleteImages": "true"},
     "UnlockSnapshot": {"RegionId": "cn-hangzhou", "SnapshotId": "s-changed"},
 }
+# Tables in which what was started goes on, beside the one in which it was.
+LATER = {"StartBulkExport": {"images", "shown_tasks"}}
 # What is said then, in the words of the vendor's table of that action.
 REUSED = {"CreateImage": "IdempotenceParamNotMatch"}
 
@@ -160,7 +163,8 @@ def test_a_token_makes_one_thing(world, action):
     second = world.raw.call(action.name, call)
     assert (second.outcome, strip(second)) == (first.outcome, strip(first))
     after = world.count_rows()  # what the first call releases may go meanwhile
-    assert not {table for table, count in after.items() if count > between[table]}
+    grown = {table for table, count in after.items() if count > between[table]}
+    assert not grown - LATER.get(action.name, set())
     if first.status == 200:
         third = world.raw.call(action.name, {**call, **CHANGED[action.name]})
         assert third.code == REUSED.get(action.name, "IdempotentParameterMismatch")

@@ -22,8 +22,12 @@ WITHOUT = {
 }
 # Codes that say "not found" in other words.
 NOT_FOUND = {"ParameterInvalid"}
-# Parameters that are never looked up: what is left out may be anything.
-LEFT_OUT = {("CreateSnapshotGroup", "ExcludeDiskId.1")}
+# Parameters that are never looked up: what is left out may be anything, and copies of policies have no key.
+LEFT_OUT = {
+    ("CreateSnapshotGroup", "ExcludeDiskId.1"),
+    ("CreateAutoSnapshotPolicy", "CopyEncryptionConfiguration.KMSKeyId"),
+    ("ModifyAutoSnapshotPolicyEx", "CopyEncryptionConfiguration.KMSKeyId"),
+}
 # Actions that look nothing up, since they are refused to everybody.
 CLOSED = {"CopySnapshot": "InvalidUser.NotInWhiteList", "ExportSnapshot": "UserNotInTheWhiteList"}
 
@@ -76,6 +80,8 @@ def ask(world, action, parameter, resource_id):
     for name in WITHOUT.get((action.name, parameter.wire), ()):
         call.pop(name, None)
     call[parameter.wire] = parameter.write(resource_id)
+    if parameter.last.lower() == "kmskeyid":  # it means nothing where nothing is encrypted
+        call[parameter.wire[: -len(parameter.last)] + "Encrypted"] = "true"
     body = bytes(512) if action.kind is Kind.MOVES_DATA and "Length" not in call and "Offset" in call else b""
     world.settle()
     reply = world.raw.call(action.name, call, body)

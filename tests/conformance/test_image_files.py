@@ -73,6 +73,17 @@ def describe_task(account, task_id):
     return task
 
 
+def describe_attribute(account, task_id):
+    request = m.DescribeTaskAttributeRequest(region_id=REGION, task_id=task_id)
+    return account.new_sdk().describe_task_attribute(request).body
+
+
+def describe_operations(account, task_id):
+    """What the parts of a task work on, by name."""
+    parts = describe_attribute(account, task_id).operation_progress_set.operation_progress
+    return [{item.name: item.value for item in part.related_item_set.related_item} for part in parts]
+
+
 def finish(account, task_id, status="Finished"):
     task = wait_until(
         lambda: describe_task(account, task_id), lambda found: found.task_status != "Processing"
@@ -160,7 +171,17 @@ def test_e02_an_image_of_several_disks_becomes_one_object_each(account, bucket):
     image = make_image(account, disks=2)
     task_id = export(account, image, bucket).task_id
     finish(account, task_id)
-    assert list_keys(account, bucket) == [f"{image}_{task_id}.raw", f"{image}_{task_id}_data_1.raw"]
+    keys = [f"{image}_{task_id}.raw", f"{image}_{task_id}_data_1.raw"]
+    assert list_keys(account, bucket) == keys
+    told = describe_attribute(account, task_id)
+    assert (told.task_process, told.total_count, told.success_count, told.failed_count) == ("100%", 2, 2, 0)
+    parts = told.operation_progress_set.operation_progress
+    assert [(part.operation_status, part.error_code, part.error_msg) for part in parts] == [
+        ("Success", "", "")
+    ] * 2
+    assert describe_operations(account, task_id) == [
+        {"OSSBucket": bucket, "OSSObject": key, "ImageFormat": "raw"} for key in keys
+    ]
 
 
 def test_b46_many_images_are_made_and_exported_in_one_go(account, bucket):
@@ -172,6 +193,24 @@ def test_b46_many_images_are_made_and_exported_in_one_go(account, bucket):
     assert sorted(list_keys(account, bucket)) == sorted(
         f"{image}_{task_id}.qcow2" for image, task_id in pairs
     )
+
+
+def test_e35a_more_exports_at_once_than_an_account_may_have_are_refused(account, stranger, bucket):
+    snapshot = account.make_snapshot(account.make_disk(CONTENT, DiskType="system"))
+    images = [call(account, "CreateImage", SnapshotId=snapshot)["ImageId"] for _ in range(16)]
+    tasks = []
+    with pytest.raises(TeaException) as caught:
+        # some of them may end meanwhile, and then there is room for others
+        for image in images:
+            tasks.append(export(account, image, bucket, image_format="qcow2").task_id)
+    assert (caught.value.statusCode, caught.value.code) == (403, "ConcurrentQuotaExceed.ExportImage")
+    assert len(tasks) >= 5
+    own = f"bucket-{secrets.token_hex(8)}"
+    call(stranger, "CreateBucket", BucketName=own)
+    finish(stranger, export(stranger, make_image(stranger), own).task_id)
+    for task_id in tasks:
+        finish(account, task_id)
+    finish(account, export(account, images[-1], bucket).task_id)
 
 
 def test_e02_making_an_image_puts_nothing_into_a_bucket(account, bucket, image):
@@ -211,6 +250,15 @@ def test_e02_an_image_that_is_not_available_is_not_exported(account, bucket):
     assert refused(export, account, made, bucket) == (400, "IncorrectImageStatus")
     task = finish(account, describe_tasks_of(account, made).task_id, "Failed")
     assert task.task_action == "ImportImage"
+    told = describe_attribute(account, task.task_id)
+    assert (told.task_status, told.total_count, told.success_count, told.failed_count) == ("Failed", 1, 0, 1)
+    (part,) = told.operation_progress_set.operation_progress
+    assert (part.operation_status, part.error_code) == ("Failed", "OperationFailed")
+    assert "/dev/xvda" in part.error_msg
+    assert "no qcow2 image" in part.error_msg
+    assert describe_operations(account, task.task_id) == [
+        {"OSSBucket": bucket, "OSSObject": "bad.qcow2", "ImageFormat": "qcow2"}
+    ]
 
 
 def describe_tasks_of(account, image_id):

@@ -1,19 +1,25 @@
 """An account with one resource of every kind, and its rows as they lie in the database."""
 
-import sqlite3
 import time
 import uuid
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.request import Request, urlopen
 
+from sqlalchemy import select
+
+from lamina.blockio.qemu.formats import ImageFormat
 from lamina.cli.client import CallRefusedError
+from lamina.control.bulk_exports.records import BulkExportRecord, BulkItemRecord
+from lamina.control.bulk_exports.states import BulkState, ItemState, SourceKind
 from lamina.control.installation import open_metadata
 from lamina.control.shown_tasks.records import ShownTaskRecord
 from lamina.control.shown_tasks.states import TaskAction
+from lamina.control.snapshots.records import ChainRecord, HoldRecord, SnapshotRecord
+from lamina.database import Database, Record
 from lamina.tasks.records import TaskRecord
-from lamina.tasks.states import TaskState
+from lamina.tasks.states import ACTIVE, TaskState
 from tests.conformance.conftest import REGION, ZONE, wait_until
 from tests.factories.raw_calls import RawCaller
 
@@ -28,11 +34,13 @@ class World:
     Attributes:
         account: it, with its clients.
         raw: signs calls with its key.
+        database: of the service.
         own: the id of a resource of each kind.
     """
 
     account: object
     raw: RawCaller
+    database: Database
     own: dict[str, str]
 
     def renew(self):
@@ -53,36 +61,33 @@ class World:
 
     def is_counted(self):
         """Whether the sizes of all snapshots are counted; that may begin two seconds after the last was made."""
-        with closing(self._open()) as database:
-            uncounted = "SELECT count(*) FROM snapshot_chains WHERE account_id = ? AND NOT is_counted"
-            return database.execute(uncounted, (self.account.account_id,)).fetchone() == (0,)
+        is_own = ChainRecord.account_id == self.account.account_id
+        return not self._has(select(ChainRecord).where(is_own, ChainRecord.is_counted.is_(False)))
 
     def _is_idle(self):
-        with closing(self._open()) as database:
-            active = "SELECT count(*) FROM tasks WHERE state IN ('queued', 'running') AND arguments LIKE ?"
-            return database.execute(active, (f"%{self.account.account_id}%",)).fetchone() == (0,)
+        is_own = TaskRecord.arguments.contains(self.account.account_id)
+        return not self._has(select(TaskRecord).where(TaskRecord.state.in_(ACTIVE), is_own))
 
-    def _open(self):
-        path = self.account.service.data_dir / "lamina.sqlite"
-        return sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    def _has(self, query):
+        with self.database.reading() as session:
+            return session.scalars(query.limit(1)).first() is not None
 
     def dump(self):
         """All rows of the account, by table."""
-        rows = {}
-        with closing(self._open()) as database:
-            tables = [
-                name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            ]
-            for table in tables:
-                columns = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
-                if "account_id" in columns and table not in _RESTLESS:
-                    query = f"SELECT * FROM {table} WHERE account_id = ? ORDER BY 1, 2, 3"
-                    rows[table] = database.execute(query, (self.account.account_id,)).fetchall()
-            holds = "SELECT * FROM snapshot_holds WHERE snapshot_id IN (SELECT id FROM snapshots WHERE account_id = ?)"
-            rows["snapshot_holds"] = database.execute(
-                f"{holds} ORDER BY 1, 2, 3", (self.account.account_id,)
-            ).fetchall()
-        return rows
+        is_own = {
+            table.name: table.c.account_id == self.account.account_id
+            for table in Record.metadata.sorted_tables
+            if "account_id" in table.c and table.name not in _RESTLESS
+        }
+        snapshots = select(SnapshotRecord.id).where(SnapshotRecord.account_id == self.account.account_id)
+        is_own["snapshot_holds"] = HoldRecord.snapshot_id.in_(snapshots)
+        with self.database.reading() as session:
+            return {
+                name: sorted(
+                    map(repr, session.execute(select(Record.metadata.tables[name]).where(condition)))
+                )
+                for name, condition in is_own.items()
+            }
 
 
 @contextmanager
@@ -91,9 +96,10 @@ def build_world(service):
     account = service.add_account()
     raw = RawCaller(service.host, account.access_key_id, account.secret)
     try:
-        world = World(account, raw, _make_resources(account))
-        wait_until(lambda: _is_quiet(world), lambda is_quiet: is_quiet)
-        yield world
+        with open_metadata(service.data_dir) as (database, _):
+            world = World(account, raw, database, _make_resources(account))
+            wait_until(lambda: _is_quiet(world), lambda is_quiet: is_quiet)
+            yield world
     finally:
         account.close()
         raw.close()
@@ -158,6 +164,8 @@ def _make_resources(account):
         "policy": policy,
         "group": group,
         "task": _add_task(account, disk),
+        "key": call("CreateKey", in_region)["KeyMetadata"]["KeyId"],
+        "bulk-export": _add_bulk_export(account, bucket, snapshot),
     }
 
 
@@ -219,3 +227,38 @@ def _add_task(account, disk):
             )
         )
     return task_id
+
+
+def _add_bulk_export(account, bucket, snapshot):
+    """One that has ended, for the same reason."""
+    bulk_id = f"be-{uuid.uuid4().hex[:20]}"
+    now = datetime.now(UTC)
+    with open_metadata(account.service.data_dir) as (database, _), database.transaction() as session:
+        session.add(
+            BulkExportRecord(
+                id=bulk_id,
+                account_id=account.account_id,
+                region_id=REGION,
+                bucket=bucket,
+                format=ImageFormat.RAW,
+                concurrency=1,
+                deletes_images=False,
+                state=BulkState.FINISHED,
+                created_at=now,
+                finished_at=now,
+            )
+        )
+        session.flush()
+        session.add(
+            BulkItemRecord(
+                bulk_export_id=bulk_id,
+                number=1,
+                source_kind=SourceKind.SNAPSHOT,
+                source_id=snapshot,
+                state=ItemState.FAILED,
+                failure="made to have failed",
+                started_at=now,
+                finished_at=now,
+            )
+        )
+    return bulk_id

@@ -52,6 +52,17 @@ class BucketServiceContract:
         service.create(name)
         return name
 
+    def test_a_file_made_in_its_scratch_becomes_an_object_and_no_bucket(self, service, bucket, tmp_path):
+        top = service.scratch()
+        folder = tmp_path / "task" if top is None else top / "task"
+        folder.mkdir(parents=True)
+        (folder / "file").write_bytes(b"content")
+        assert service.list(bucket, prefix="", after="", limit=10) == []
+        service.put(bucket, "key", folder / "file")
+        (folder / "file").unlink(missing_ok=True)
+        folder.rmdir()
+        assert read(service, bucket, "key") == b"content"
+
     def test_a_bucket_is_made_once_and_removed_once(self, service):
         name = make_name()
         assert not service.exists(name)

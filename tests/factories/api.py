@@ -26,6 +26,7 @@ from lamina.control.images.built_in import ensure_built_in_image
 from lamina.control.keys.key_ring import KeyRing
 from lamina.control.preferences import CallRates
 from lamina.control.regions.create import NewRegion, create_region
+from lamina.control.repositories import Repositories, Secrets
 from lamina.control.root_key import RootKey, Vault
 from lamina.control.scope import Limits
 from lamina.control.tariff.tariff import Tariff
@@ -124,6 +125,7 @@ def make_installation(folder: Path, *, rates: CallRates = FAST) -> Installation:
     root = RootKey(bytes(range(32)))
     volumes = folder / "disks"
     volumes.mkdir()
+    keys = KeyRing(folder / "keys", root)
     with database.transaction() as session:
         region = NewRegion(
             id=REGION, local_name="Hangzhou", store="store", time_zone="Asia/Shanghai", zones={ZONE: "Zone A"}
@@ -132,8 +134,11 @@ def make_installation(folder: Path, *, rates: CallRates = FAST) -> Installation:
     services = Services(
         database=database,
         vault=Vault(root),
-        volumes=Volumes(volumes, KeyRing(folder / "keys", root)),
+        volumes=Volumes(volumes, keys),
         buckets=Buckets(database, root, lambda _: Settings(), clock, folder),
+        repositories=Repositories(
+            database, Secrets(root_key=root, ring=keys), lambda _: Settings(), clock, folder
+        ),
         clock=clock,
         wall_clock=clock,
         limits=Limits(),

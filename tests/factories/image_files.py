@@ -110,8 +110,9 @@ def read_image_disks(site, image_id):
 
 
 def list_scratch(site):
-    top = site.installation.directory / "scratch"
-    return sorted(path.name for path in top.glob("*"))
+    """The tasks that have files somewhere: of the installation, or of its default region's buckets."""
+    tops = [site.installation.directory / "scratch", find_service(site).scratch()]
+    return sorted(path.name for top in tops if top is not None for path in top.glob("*"))
 
 
 def write_image_file(folder, raw, image_format, *options):

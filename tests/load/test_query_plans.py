@@ -31,6 +31,7 @@ INDEXES_OF_FEW = {"uq_tasks_active_key"}  # of the tasks that have not ended
 MINE = 2 * SHARE  # the number of whatever a call names
 OWN = {
     "bucket": f"buckets {MINE}",
+    "bulk-export": f"bulk_exports {MINE}",
     "chain": "sl-" + disk_id(MINE).removeprefix("d-"),
     "connection": f"connections {MINE}",
     "disk": disk_id(MINE),

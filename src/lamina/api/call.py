@@ -23,6 +23,7 @@ from lamina.control.buckets.opening import Buckets
 from lamina.control.disks.volumes import Volumes
 from lamina.control.long_lists import LongLists
 from lamina.control.preferences import Compatibility
+from lamina.control.repositories import Repositories
 from lamina.control.root_key import Vault
 from lamina.control.scope import Limits, Scope
 from lamina.control.tariff.tariff import Tariff
@@ -39,6 +40,7 @@ class Services:
         vault: opens the secrets of access keys.
         volumes: where the bytes of disks are.
         buckets: the bucket services of the regions.
+        repositories: the data of snapshots.
         clock: the installation's time, which a test installation can move.
         wall_clock: real time, for signatures: clients sign with theirs.
         limits: quotas.
@@ -56,6 +58,7 @@ class Services:
     vault: Vault
     volumes: Volumes
     buckets: Buckets
+    repositories: Repositories
     clock: Clock
     wall_clock: Clock
     limits: Limits

@@ -59,7 +59,9 @@ _COMMANDS: Final = {
     "advise": Entry("lamina.cli.advise:advise", "Tell which snapshots to delete, and what that saves."),
     "balance": Entry("lamina.cli.payments:balance", "Show what the account owes."),
     "ledger": Entry("lamina.cli.payments:ledger", "List charges and payments of the account."),
-    "standing": Entry("lamina.cli.payments:standing", "Show whether payments are overdue, and what followed."),
+    "standing": Entry(
+        "lamina.cli.payments:standing", "Show whether payments are overdue, and what followed."
+    ),
     "forecast": Entry(
         "lamina.processes.payment_commands:forecast_arrears", "Tell what goes, and when, if nothing is paid."
     ),

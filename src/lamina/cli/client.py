@@ -62,12 +62,14 @@ class Profile:
         access_key_id: whose key.
         access_key_secret: what calls are signed with.
         region_id: where calls are made.
+        account_id: whose key it is, if the file says so.
     """
 
     endpoint: str
     access_key_id: str
     access_key_secret: str = field(repr=False)
     region_id: str
+    account_id: str | None = None
 
 
 def read_profile(path: Path | None, settings: Settings) -> Profile:
@@ -93,7 +95,7 @@ def read_profile(path: Path | None, settings: Settings) -> Profile:
             "LAMINA_ENDPOINT, ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET"
         )
     names = ("endpoint", "access_key_id", "access_key_secret", "region_id")
-    return Profile(**{name: str(given[name]) for name in names})
+    return Profile(**{name: str(given[name]) for name in names}, account_id=given.get("account_id"))
 
 
 class EcsClient:
@@ -242,7 +244,7 @@ class EcsClient:
 
 
 def _may_repeat(action: str, pairs: tuple[Pair, ...]) -> bool:
-    is_creating = action.startswith(("Create", "Run", "Copy", "Import", "Connect", "Reset"))
+    is_creating = action.startswith(("Create", "Run", "Copy", "Import", "Connect", "Reset", "StartBulk"))
     return not is_creating or any(name == "ClientToken" for name, _ in pairs)
 
 

@@ -1,4 +1,4 @@
-"""`lamina image`: list, create, export, import, delete; and publishing, which is the operator's and not the API's."""
+"""`lamina image`: list, create, export, import, delete; publishing, which is the operator's; and the way to `bulk_export`."""
 
 import secrets
 from typing import Any, Final
@@ -27,6 +27,10 @@ _COMMANDS: Final = {
     "export": Entry("lamina.cli.image:export", "Write an image to files in a bucket."),
     "import": Entry("lamina.cli.image:import_files", "Make an image from files in buckets."),
     "delete": Entry("lamina.cli.image:delete", "Delete an image; its snapshots stay."),
+    "bulk-export": Entry("lamina.cli.bulk_export:start", "Make and export many images in one go."),
+    "bulk-list": Entry("lamina.cli.bulk_export:list_bulk_exports", "List such exports, newest first."),
+    "bulk-show": Entry("lamina.cli.bulk_export:show", "Show one: progress, objects, failures."),
+    "bulk-cancel": Entry("lamina.cli.bulk_export:cancel", "Stop one; what is finished stays."),
     "publish": Entry("lamina.processes.image_commands:publish", "Let every account see an image."),
     "unpublish": Entry("lamina.processes.image_commands:unpublish", "Leave it to its owner again."),
 }

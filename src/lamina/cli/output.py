@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -17,7 +17,13 @@ from lamina.clock import Clock, SystemClock
 from lamina.transfer.progress import Reading
 from lamina.units import format_bytes
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 _REDRAW_SECONDS: Final = 0.1
+
+DrawRows = Callable[[Sequence[Sequence[str]]], None]
+"""Shows the rows of a live table."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 """The `--json` flag of every command that has a result."""
@@ -79,6 +85,24 @@ def progress_bar(
             draw(*meter.read())
 
 
+@contextmanager
+def live_table(columns: Sequence[str], *, enabled: bool = True) -> Iterator[DrawRows]:
+    """A table on standard error that is drawn anew whenever the block says so; nothing where that is no terminal.
+
+    Args:
+        columns: the headings.
+        enabled: False for commands that were asked to be quiet.
+    """
+    if not (enabled and sys.stderr.isatty()):
+        yield lambda _rows: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - rich takes 50 ms to import
+    from rich.live import Live  # noqa: PLC0415 - the same
+
+    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+        yield lambda rows: live.update(_make_table(columns, rows), refresh=True)
+
+
 class _Meter:
     def __init__(self, read: Callable[[], Reading], clock: Clock) -> None:
         self._read = read
@@ -127,7 +151,12 @@ def _rich_bar(title: str) -> Iterator[_Draw]:
 
 def _print_rich(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.console import Console  # noqa: PLC0415 - rich takes 50 ms to import
-    from rich.table import Table  # noqa: PLC0415 - the same
+
+    Console().print(_make_table(columns, rows))
+
+
+def _make_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
+    from rich.table import Table  # noqa: PLC0415 - rich takes 50 ms to import
     from rich.text import Text  # noqa: PLC0415 - the same
 
     table = Table(box=None, pad_edge=False)
@@ -135,4 +164,4 @@ def _print_rich(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_column(head)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))  # Text: a name such as `[red]` is no markup
-    Console().print(table)
+    return table

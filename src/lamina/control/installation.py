@@ -1,7 +1,8 @@
 """One installation of the service: its folder, its key, its database, and what its tasks work with.
 
 DIR/lock                      held by the one service that runs on DIR, or shared by those on one PostgreSQL
-DIR/root.key                  32 random bytes, from which every other secret at rest is derived
+DIR/root.key                  32 random bytes, from which every other secret at rest is derived; see `root_key_source`
+DIR/root.check                tells whether a root key is the one of this installation
 DIR/lamina.sqlite             the metadata, unless it is elsewhere; see `metadata`
 DIR/credentials.json          the first access key, for the command line
 DIR/lamina.toml               how it shall behave; see `preferences`
@@ -34,6 +35,7 @@ from lamina.control.movable_clock import ClockNotMovableError, MovableClock, is_
 from lamina.control.preferences import Preferences, read_preferences
 from lamina.control.repositories import Repositories, Secrets
 from lamina.control.root_key import RootKey, Vault
+from lamina.control.root_key_source import open_root_key
 from lamina.control.scope import Limits, Scope
 from lamina.control.tariff.tariff import Tariff, read_tariff
 from lamina.database import Database
@@ -42,7 +44,6 @@ from lamina.ids import AccountId, RegionId
 from lamina.settings import Settings
 from lamina.shared_clock import database_clock
 
-_KEY: Final = "root.key"
 _STORE: Final = "store"
 
 
@@ -133,7 +134,8 @@ def open_installation(
         preferences = read_preferences(directory)
         tariff = read_tariff(preferences.prices, preferences.billing_rules)
         choose_settings = partial(preferences.choose_settings, common=settings)
-        root_key = _open_key(directory)
+        may_make = not has_metadata(directory) and not (directory / _STORE).exists()
+        root_key = open_root_key(directory, settings, preferences.root_key_command, may_make=may_make)
         keys = KeyRing(directory / "keys", root_key)
         volumes = Volumes(directory / "disks", keys)
         volumes.folder.mkdir(mode=0o700, exist_ok=True)
@@ -163,8 +165,12 @@ def open_installation(
 
 
 @contextmanager
-def open_metadata(directory: Path) -> Iterator[tuple[Database, Vault]]:
+def open_metadata(directory: Path, settings: Settings | None = None) -> Iterator[tuple[Database, Vault]]:
     """The database and the vault of an installation that exists, also while its service runs.
+
+    Args:
+        directory: its folder.
+        settings: what the environment said; by default that of this process.
 
     Raises:
         Refusal: there is no installation in the folder.
@@ -172,7 +178,9 @@ def open_metadata(directory: Path) -> Iterator[tuple[Database, Vault]]:
     """
     if not has_metadata(directory):
         raise Refusal(f"there is no installation in {directory}; `lamina serve` makes one")
-    vault = Vault(RootKey.load(directory / _KEY))
+    preferences = read_preferences(directory)
+    given = settings or Settings.from_environment()
+    vault = Vault(open_root_key(directory, given, preferences.root_key_command, may_make=False))
     with closing(open_metadata_at(directory, find_url(directory, None))) as database:
         yield database, vault
 
@@ -200,16 +208,6 @@ def is_serving(directory: Path) -> bool:
             return False
     except InstallationBusyError:
         return True
-
-
-def _open_key(directory: Path) -> RootKey:
-    path = directory / _KEY
-    # a new key where there is data already would only hide that the old one is lost
-    if path.exists() or has_metadata(directory) or (directory / _STORE).exists():
-        return RootKey.load(path)
-    with (directory / "root.key.lock").open("a") as turn:  # of two processes that start at once, one makes it
-        fcntl.flock(turn, fcntl.LOCK_EX)
-        return RootKey.load(path) if path.exists() else RootKey.create(path)
 
 
 def _make_folder(directory: Path) -> None:

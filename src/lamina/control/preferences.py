@@ -60,6 +60,7 @@ class Preferences:
         collect_payments: whether bills are to be paid, and what the rules say happens to accounts that do not. Off
             unless the file says so: who runs this for themselves must never lose snapshots to a bill.
         rates: how often the API may be called.
+        root_key_command: a program that writes the root key; None is the file in the installation's folder.
     """
 
     compatibility: Compatibility = Compatibility.FAQ
@@ -71,6 +72,7 @@ class Preferences:
     billing_rules: Path | None = None
     collect_payments: bool = False
     rates: CallRates = CallRates()
+    root_key_command: str | None = None
 
     def choose_settings(self, region_id: RegionId, common: Settings) -> Settings:
         """The settings with which the stores of a region are opened: the common ones, unless the file says otherwise.
@@ -103,6 +105,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     billing_rules: str | None = None
     collect_payments: bool = False
     limits: _LimitsTable = _LimitsTable()
+    root_key_command: str | None = None
 
 
 def read_preferences(directory: Path) -> Preferences:
@@ -134,4 +137,5 @@ def read_preferences(directory: Path) -> Preferences:
         billing_rules=None if found.billing_rules is None else directory / found.billing_rules,
         collect_payments=found.collect_payments,
         rates=CallRates(per_action=found.limits.calls_per_second, per_key=found.limits.key_calls_per_second),
+        root_key_command=found.root_key_command,
     )

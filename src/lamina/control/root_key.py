@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from lamina.failures import Corruption, Refusal
 
-_KEY_BYTES: Final = 32
+KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 
 
@@ -24,8 +24,8 @@ class RootKey:
     """Derives keys, one per purpose (HKDF-SHA256, RFC 5869). Never shown, never stored anywhere else."""
 
     def __init__(self, material: bytes) -> None:
-        if len(material) != _KEY_BYTES:
-            raise RootKeyError(f"the root key must have {_KEY_BYTES} bytes, not {len(material)}")
+        if len(material) != KEY_BYTES:
+            raise RootKeyError(f"the root key must have {KEY_BYTES} bytes, not {len(material)}")
         self._material = material
 
     @classmethod
@@ -45,12 +45,12 @@ class RootKey:
     @classmethod
     def create(cls, path: Path) -> "RootKey":
         """Make a key that is on disk before it is used."""
-        write_private(path, secrets.token_bytes(_KEY_BYTES))
+        write_private(path, secrets.token_bytes(KEY_BYTES))
         return cls.load(path)
 
     def derive(self, purpose: str) -> bytes:
         """32 bytes for one purpose; the same every time."""
-        kdf = HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=b"lamina/1/" + purpose.encode())
+        kdf = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=b"lamina/1/" + purpose.encode())
         return kdf.derive(self._material)
 
     def __repr__(self) -> str:

@@ -27,6 +27,7 @@ def make_app(installation: Installation) -> ApiApp:
         vault=installation.vault,
         volumes=installation.volumes,
         buckets=installation.buckets,
+        repositories=installation.repositories,
         clock=installation.clock,
         wall_clock=wall_clock,
         limits=installation.limits,

@@ -4,9 +4,11 @@ They work whether or not the service runs. A payment counts from its entry on: a
 is due is let in again with its next call.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import click
@@ -40,18 +42,31 @@ class _Till:
     tariff: Tariff
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wish:
+    """An entry as the options say it."""
+
+    kind: EntryKind
+    amount: Decimal
+    currency: str | None
+    reference: str | None
+    note: str | None
+
+
 @click.command()
 @click.argument("account_id")
 @click.argument("amount")
 @_currency_option
-@click.option("--reference", help="What the payment is known by elsewhere: the same again is not entered twice.")
+@click.option(
+    "--reference", help="What the payment is known by elsewhere: the same again is not entered twice."
+)
 @click.option("--note", help="For people.")
 @data_dir_option
 @json_option
 def pay(account_id: str, amount: str, data_dir: Path | None, *, as_json: bool, **options: str | None) -> None:
     """Enter that an account paid AMOUNT, such as 12.30."""
-    new = _make_entry(EntryKind.PAYMENT, amount, options)
-    _enter(AccountId(account_id), new, data_dir, as_json=as_json)
+    wish = _Wish(kind=EntryKind.PAYMENT, amount=read_amount(amount), **options)
+    _enter(AccountId(account_id), wish, data_dir, as_json=as_json)
 
 
 @click.command(context_settings={"ignore_unknown_options": True})  # amounts may begin with a minus
@@ -62,10 +77,12 @@ def pay(account_id: str, amount: str, data_dir: Path | None, *, as_json: bool, *
 @click.option("--note", required=True, help="Why; the account can read it.")
 @data_dir_option
 @json_option
-def correct(account_id: str, amount: str, data_dir: Path | None, *, as_json: bool, **options: str | None) -> None:
+def correct(
+    account_id: str, amount: str, data_dir: Path | None, *, as_json: bool, **options: str | None
+) -> None:
     """Credit an account with AMOUNT, such as 5.00; -5.00 takes back what was entered too much."""
-    new = _make_entry(EntryKind.CORRECTION, amount, options)
-    _enter(AccountId(account_id), new, data_dir, as_json=as_json)
+    wish = _Wish(kind=EntryKind.CORRECTION, amount=read_amount(amount), **options)
+    _enter(AccountId(account_id), wish, data_dir, as_json=as_json)
 
 
 @click.command()
@@ -75,16 +92,15 @@ def accounts(data_dir: Path | None, *, as_json: bool) -> None:
     """Show what all accounts owe and how they stand; negative amounts are owed."""
     with _open_till(data_dir) as till, till.database.reading() as session:
         rules = till.tariff.rules
-        owners = session.scalars(select(AccountRecord).order_by(AccountRecord.created_at, AccountRecord.id)).all()
-        found = {owner: get_position(session, owner.id, till.clock.now(), rules) for owner in owners}
-    rows = [
-        row for owner, position in found.items() for row in _describe(owner.id, owner.name, position)
-    ]
-    if as_json:
-        print_json(rows)
-    else:
-        columns = ("account_id", "name", "standing", "balance", "overdue", "currency", "purge_at")
-        print_table([each.replace("_", " ") for each in columns], [[row[key] for key in columns] for row in rows])
+        owners = session.scalars(
+            select(AccountRecord).order_by(AccountRecord.created_at, AccountRecord.id)
+        ).all()
+        now = till.clock.now()
+        rows = [
+            row for owner in owners for row in _describe(owner, get_position(session, owner.id, now, rules))
+        ]
+    columns = ("account_id", "name", "standing", "balance", "overdue", "currency", "purge_at")
+    _print_rows(rows, columns, as_json=as_json)
 
 
 @click.command("forecast")
@@ -101,23 +117,20 @@ def forecast_arrears(account_id: str | None, data_dir: Path | None, *, as_json: 
         if account_id is not None and not wanted:
             raise AccountNotFoundError(AccountId(account_id))
         now, rules = till.clock.now(), till.tariff.rules
-        rows = [
+        rows: list[dict[str, object]] = [
             {
                 "account_id": each,
                 "resource": departure.id,
                 "region_id": departure.region_id,
                 "name": departure.name,
-                "goes_at": departure.goes_at and _show_instant(departure),
+                "goes_at": departure.goes_at and _show(departure.goes_at),
                 "reason": departure.detail,
             }
             for each in wanted
             for departure in forecast(session, each, now, rules)
         ]
     columns = ("account_id", "resource", "region_id", "name", "goes_at", "reason")
-    if as_json:
-        print_json(rows)
-    else:
-        print_table([each.replace("_", " ") for each in columns], [[row[key] for key in columns] for row in rows])
+    _print_rows(rows, columns, as_json=as_json)
 
 
 @contextmanager
@@ -132,18 +145,51 @@ def _open_till(data_dir: Path | None) -> Iterator[_Till]:
         yield _Till(database=database, clock=clock, tariff=tariff)
 
 
-def _make_entry(
-    kind: EntryKind, amount: str, options: dict[str, str | None]
-) -> Callable[[_Till], NewEntry]:
-    number = read_amount(amount)
-
-    def make(till: _Till) -> NewEntry:
-        return NewEntry(
-            kind=kind,
-            currency=options["currency"] or till.tariff.prices.currency,
-            amount=number,
-            reference=options["reference"],
-            note=options["note"],
+def _enter(account_id: AccountId, wish: _Wish, data_dir: Path | None, *, as_json: bool) -> None:
+    with _open_till(data_dir) as till:
+        new = NewEntry(
+            kind=wish.kind,
+            currency=wish.currency or till.tariff.prices.currency,
+            amount=wish.amount,
+            reference=wish.reference,
+            note=wish.note,
         )
+        now, rules = till.clock.now(), till.tariff.rules
+        with till.database.transaction(of=account_id) as session:
+            entry = enter(session, account_id, new, now, rules)
+            standing = get_position(session, account_id, now, rules).standing
+    facts = {
+        "number": entry.number,
+        "kind": entry.kind.value,
+        "amount": f"{entry.amount:f}",
+        "balance": f"{entry.balance:f}",
+        "currency": entry.currency,
+        "standing": standing.value,
+    }
+    if as_json:
+        print_json(facts)
+    else:
+        print_facts(facts)
 
-    return make
+
+def _describe(account: AccountRecord, position: Position) -> Iterator[dict[str, object]]:
+    """A row for each currency; one without amounts for an account that never had a bill."""
+    facts = {"account_id": account.id, "name": account.name, "standing": position.standing.value}
+    purge_at = position.course and _show(position.course.purging_at)
+    if not position.balances:
+        yield {**facts, "balance": None, "overdue": None, "currency": None, "purge_at": purge_at}
+    for each in position.balances:
+        amounts = {"balance": f"{each.amount:f}", "overdue": f"{each.due:f}", "currency": each.currency}
+        yield {**facts, **amounts, "purge_at": purge_at}
+
+
+def _print_rows(rows: list[dict[str, object]], columns: tuple[str, ...], *, as_json: bool) -> None:
+    if as_json:
+        print_json(rows)
+    else:
+        names = [name.replace("_", " ") for name in columns]
+        print_table(names, [[row[column] for column in columns] for row in rows])
+
+
+def _show(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%dT%H:%M:%SZ}"

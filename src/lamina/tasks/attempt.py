@@ -10,6 +10,7 @@ next owner continues with the step that was under way, in the same direction.
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Generic, TypeVar
 
 from sqlalchemy.orm import Session
@@ -65,11 +66,11 @@ class Attempt(Generic[P]):
         except LeaseLostError as lost:
             self._log(logging.WARNING, "a task has another owner now", reason=str(lost))
         except WorkerStoppingError:
-            self._write(lambda session: self._lease.give_back(session, self._attempt))
+            self._jot(lambda session: self._lease.give_back(session, self._attempt))
         except _RetryLaterError as retry:
             self._log(logging.WARNING, "a task is tried again later", reason=retry.failure.message)
             failed = None if self._is_undoing else retry.failure
-            self._write(lambda session: self._lease.retry_later(session, self._attempt, failed))
+            self._jot(lambda session: self._lease.retry_later(session, self._attempt, failed))
 
     def _go_forward(self) -> Failure | None:
         """All steps that are left, and the end; or why they cannot be done."""
@@ -92,7 +93,7 @@ class Attempt(Generic[P]):
         """Undo the step that was under way and those before it, then end the task."""
         if not self._is_undoing:
             self._steps_done = min(self._steps_done + 1, len(self._task.steps))
-            self._write(lambda session: self._lease.start_undoing(session, self._steps_done, failure))
+            self._jot(lambda session: self._lease.start_undoing(session, self._steps_done, failure))
             self._is_undoing = True
             self._attempt = 1
         while self._steps_done > 0:
@@ -127,26 +128,30 @@ class Attempt(Generic[P]):
         except Exception as error:  # noqa: BLE001 - a task that cannot be settled must still end
             self._weigh(error)
         self._log(logging.CRITICAL, "a failed task could not be settled", reason=failure.message)
-        self._write(lambda session: self._lease.end(session, state, failure))
+        self._jot(lambda session: self._lease.end(session, state, failure))
 
     def _end(self, state: TaskState, failure: Failure | None) -> None:
         def end(session: Session) -> None:
             self._task.settle(self._plant, session, Outcome(failure, self._claim.checkpoints))
             self._lease.end(session, state, failure)
 
-        self._write(end)
+        self._run(self._lease.transaction, end)
 
     def _finish_step(self, steps_done: int) -> None:
-        if self._write(lambda session: self._lease.finish_step(session, steps_done)):
+        if self._jot(lambda session: self._lease.finish_step(session, steps_done)):
             self._signals.cancelled.set()
         self._steps_done = steps_done
         self._attempt = 1
 
-    def _write(self, change: Callable[[Session], T]) -> T:
-        """Change the task's row, and what goes with it, in a transaction that is run again if it is given up."""
+    def _jot(self, change: Callable[[Session], T]) -> T:
+        """Change nothing but the task's row."""
+        return self._run(self._lease.jotting, change)
+
+    def _run(self, begin: Callable[[], AbstractContextManager[Session]], change: Callable[[Session], T]) -> T:
+        """Make a change in a transaction that is run again if the database gives it up."""
 
         def transact() -> T:
-            with self._lease.transaction() as session:
+            with begin() as session:
                 return change(session)
 
         return insist(transact)

@@ -100,7 +100,7 @@ class StepContext:
             LeaseLostError: another owner has the task.
         """
         self.checkpoints.save(self.step, value)
-        with self.lease.transaction() as session:
+        with self.lease.jotting() as session:
             self.lease.write_checkpoint(session, self.checkpoints.text)
 
     def progress(self, done: int, known: int) -> None:
@@ -130,13 +130,16 @@ class StepContext:
         if reason is not None:
             raise reason
 
-    def transaction(self) -> AbstractContextManager[Session]:
+    def transaction(self, *, of: str | None = None) -> AbstractContextManager[Session]:
         """A writing session whose commit is refused if the lease is lost.
+
+        Args:
+            of: the account whose rows it is about, so that others go on beside it; None for those of everybody.
 
         Raises:
             LeaseLostError: another owner has the task; nothing was written.
         """
-        return self.lease.transaction()
+        return self.lease.transaction(of=of)
 
     def _find_reason(self) -> Cancelled | None:
         if self.signals.lost.is_set():

@@ -6,7 +6,7 @@ that the lease is lost. So a wrong clock can cost time, when two owners work on 
 """
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Self, TypedDict
@@ -73,15 +73,22 @@ class Lease:
         return cls(task_id=record.id, fence=record.fence + 1, database=database, clock=clock)
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
+    def transaction(self, *, of: str | None = None) -> Iterator[Session]:
         """A writing session for this owner; it also renews the lease.
+
+        Args:
+            of: the account whose rows it is about, as for `Database.transaction`; None for those of everybody.
 
         Raises:
             LeaseLostError: another owner has the task; nothing was written.
         """
-        with self.database.transaction() as session:
-            self._write(session, {"lease_until": self.clock.now() + LEASE})
+        with self.database.transaction(of=of) as session:
+            self._write(session, self._renewed())
             yield session
+
+    def jotting(self) -> AbstractContextManager[Session]:
+        """A writing session for the task's own row, which nobody else has to wait for: every write names the fence."""
+        return self.database.unguarded()
 
     def renew(self, session: Session, done: int, known: int) -> bool:
         """Stay the owner and store progress; answers whether somebody asked for the task to be cancelled.
@@ -89,23 +96,20 @@ class Lease:
         Raises:
             LeaseLostError: another owner has the task.
         """
-        return self._write(
-            session,
-            {"lease_until": self.clock.now() + LEASE, "progress_done": done, "progress_known": known},
-        )
+        return self._write(session, {**self._renewed(), "progress_done": done, "progress_known": known})
 
     def write_checkpoint(self, session: Session, text: str) -> None:
         """Store all checkpoints of the task."""
-        self._write(session, {"checkpoint": text})
+        self._write(session, {**self._renewed(), "checkpoint": text})
 
     def finish_step(self, session: Session, steps_done: int) -> bool:
         """So many steps are finished (fewer each time while undoing); answers whether to cancel."""
-        return self._write(session, {"steps_done": steps_done, "attempt": 1})
+        return self._write(session, {**self._renewed(), "steps_done": steps_done, "attempt": 1})
 
     def start_undoing(self, session: Session, steps: int, failure: Failure) -> None:
         """From now on, whoever owns the task undoes its first `steps` steps, the last one first."""
         changes = _Changes(is_undoing=True, steps_done=steps, failure=_encode(failure), attempt=1)
-        self._write(session, changes)
+        self._write(session, {**self._renewed(), **changes})
 
     def retry_later(self, session: Session, attempt: int, failure: Failure | None) -> None:
         """Give the task back, to be tried again after a pause; None leaves the recorded failure as it is."""
@@ -124,6 +128,9 @@ class Lease:
         if failure is not None:
             changes["failure"] = _encode(failure)
         self._write(session, changes)
+
+    def _renewed(self) -> _Changes:
+        return {"lease_until": self.clock.now() + LEASE}
 
     def _give_back(self, session: Session, changes: _Changes) -> None:
         self._write(session, {**changes, "state": TaskState.QUEUED, "owner": None, "lease_until": None})

@@ -16,12 +16,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import select
 
 from lamina.blockio.raw_file import RawFileTarget
+from lamina.control.disks.build import BUILD_DISK
 from lamina.control.disks.categories import DiskCategory
-from lamina.control.disks.clone import DiskClone, clone_disk
+from lamina.control.disks.clone import CLONE_DISK, DiskClone, clone_disk
 from lamina.control.disks.create import NewDisk, create_disk
 from lamina.control.disks.delete import delete_disk
 from lamina.control.disks.records import DiskRecord
+from lamina.control.disks.remove import REMOVE_DISK
 from lamina.control.disks.reset import reset_disk
+from lamina.control.disks.roll_back import ROLL_BACK_DISK
 from lamina.control.disks.states import DiskState
 from lamina.control.first_start import DEFAULT_REGION
 from lamina.control.kinds import KINDS
@@ -29,14 +32,18 @@ from lamina.control.paging import Slice
 from lamina.control.policies.apply import apply_policy
 from lamina.control.policies.create import NewPolicy, create_policy
 from lamina.control.policies.due import run_due_policies
+from lamina.control.policies.run import RUN_POLICY
 from lamina.control.policies.schedule import Timetable
 from lamina.control.scope import Limits
+from lamina.control.snapshots.capture import CAPTURE_SNAPSHOT
 from lamina.control.snapshots.chain_queries import list_chains
 from lamina.control.snapshots.delete import delete_snapshot
 from lamina.control.snapshots.expire import expire_snapshots
+from lamina.control.snapshots.groups.capture import CAPTURE_GROUP
 from lamina.control.snapshots.groups.create import NewGroup, create_group
 from lamina.control.snapshots.groups.delete import delete_group
 from lamina.control.snapshots.records import SnapshotRecord
+from lamina.control.snapshots.remove import REMOVE_SNAPSHOT
 from lamina.control.snapshots.sizes import count_sizes
 from lamina.control.snapshots.states import SnapshotKind, SnapshotState
 from lamina.control.snapshots.usage import list_usage, measure_usage, meter_usage
@@ -71,7 +78,17 @@ CHANGES = st.dictionaries(
     st.integers(0, len(PLACES) - 1), st.sampled_from(VALUES), min_size=1, max_size=len(PLACES) - 1
 )
 RETENTION_DAYS = 2
-STEPS = [(kind, index) for kind in KINDS for index in range(len(kind.steps))]
+STARTED = (
+    BUILD_DISK,
+    CAPTURE_GROUP,
+    CAPTURE_SNAPSHOT,
+    CLONE_DISK,
+    REMOVE_DISK,
+    REMOVE_SNAPSHOT,
+    ROLL_BACK_DISK,
+    RUN_POLICY,
+)
+STEPS = [(kind, index) for kind in STARTED for index in range(len(kind.steps))]
 
 
 class HistoryMachine(RuleBasedStateMachine):

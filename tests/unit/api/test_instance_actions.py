@@ -66,7 +66,11 @@ def make_instance(installation, caller, state=InstanceState.STOPPED, **extra):
         ({"ImageFamily": "web"}, 400, "InvalidParameter"),
         ({"ImageId": None, "ImageFamily": "web"}, 404, "InvalidImageId.NotFound"),
         ({"SystemDisk__AutoSnapshotPolicyId": "sp-no"}, 404, "InvalidAutoSnapshotPolicyId.NotFound"),
-        ({"SystemDisk__Encrypted": "true"}, 400, "InvalidParameter.EncryptedNotSupported"),
+        (
+            {"SystemDisk__Encrypted": "true", "SystemDisk__KMSKeyId": "k"},
+            404,
+            "InvalidParameter.KMSKeyId.NotFound",
+        ),
         ({"InstanceChargeType": "Barter"}, 400, "InvalidInstanceChargeType.ValueNotSupported"),
         ({"ResourceGroupId": "rg-1"}, 404, "InvalidResourceGroup.NotFound"),
         ({"SystemDisk__Category": "tape"}, 400, "InvalidSystemDiskCategory.ValueNotSupported"),
@@ -82,9 +86,9 @@ def make_instance(installation, caller, state=InstanceState.STOPPED, **extra):
         ({"DataDisk__1__SnapshotId": "s-no"}, 404, "InvalidDataDiskSnapshotId.NotFound"),
         ({"DataDisk__1__Size": "20", "DataDisk__1__Device": "/dev/xvda"}, 400, "InvalidDevice.Malformed"),
         (
-            {"DataDisk__1__Size": "20", "DataDisk__1__Encrypted": "true"},
-            400,
-            "InvalidParameter.EncryptedNotSupported",
+            {"DataDisk__1__Size": "20", "DataDisk__1__Encrypted": "true", "DataDisk__1__KMSKeyId": "k"},
+            404,
+            "InvalidParameter.KMSKeyId.NotFound",
         ),
         ({"DataDisk__1__Size": "20", "DataDisk__1__KMSKeyId": "k"}, 400, "InvalidParameter.EncryptedIllegal"),
         ({f"DataDisk__{n}__Size": "20" for n in range(1, 18)}, 403, "InstanceDiskNumLimitExceed"),
@@ -140,8 +144,8 @@ def test_create_instance_refuses(caller, extra, status, code):
         ),
         (
             "ReplaceSystemDisk",
-            {"ImageId": "m", "Encrypted": "true"},
-            (400, "InvalidParameter.EncryptedNotSupported"),
+            {"ImageId": "lamina_empty_x86_64.vhd", "KMSKeyId": "k"},
+            (400, "InvalidParameter.EncryptedIllegal"),
         ),
         ("ReplaceSystemDisk", {"ImageId": "m", "SystemDisk__Size": "x"}, (400, "InvalidSystemDiskSize")),
         (

@@ -18,7 +18,7 @@ def may(role, name):
     if role is KeyRole.ADMINISTRATOR:
         return True
     if role is KeyRole.OPERATOR:
-        return not name.startswith("Delete")
+        return not name.startswith(("Delete", "Schedule"))
     return name.startswith(LOOKS) or name in LOOKS_TOO
 
 

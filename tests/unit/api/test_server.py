@@ -259,7 +259,7 @@ def test_a_client_token_with_other_parameters_is_refused(caller):
 
 def test_defaults_and_spelling_are_no_other_parameters(caller):
     first = create(caller, ClientToken="t")
-    again = create(caller, clienttoken="t", Encrypted="False", DiskCategory="CLOUD", OwnerId="1")
+    again = create(caller, clienttoken="t", BurstingEnabled="False", DiskCategory="CLOUD", OwnerId="1")
     assert again.json["DiskId"] == first.json["DiskId"]
 
 

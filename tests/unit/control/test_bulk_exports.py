@@ -81,7 +81,7 @@ def refuse(site, error, **options):
 
 
 def test_instances_snapshots_and_images_are_exported(site):
-    instance = make_instance(site, data_disk())
+    instance = make_instance(site, data_disk(), is_running=True)
     snapshot, image = make_system_snapshot(site, CONTENT), make_image(site, CONTENT)
     sources = {"instance_ids": [instance], "snapshot_ids": [snapshot], "image_ids": [image]}
     bulk_id = start_bulk(site, **sources, prefix="all")
@@ -108,7 +108,7 @@ def test_a_source_that_is_named_twice_is_exported_once(site):
 
 
 def test_a_failed_item_stops_no_other(site):
-    running = make_instance(site)
+    running = make_instance(site, is_running=True)
     doomed, snapshot = make_image(site, CONTENT, name="doomed"), make_system_snapshot(site)
     bulk_id = start_bulk(site, instance_ids=[running], image_ids=[doomed], snapshot_ids=[snapshot])
     remove_image(site, doomed)
@@ -148,7 +148,7 @@ def test_e35a_items_wait_while_too_many_images_are_exported(site):
 
 
 def test_an_item_waits_for_a_snapshot_of_its_disk_that_somebody_else_takes(site):
-    instance = make_instance(site)
+    instance = make_instance(site, is_running=True)
     site.start_snapshot(list_disks_of(site, instance)[0].id)
     bulk_id = start_bulk(site, instance_ids=[instance])
     drive(site)
@@ -158,7 +158,7 @@ def test_an_item_waits_for_a_snapshot_of_its_disk_that_somebody_else_takes(site)
 
 
 def test_images_go_when_they_are_exported_with_what_was_taken_for_them(site):
-    instance = make_instance(site)
+    instance = make_instance(site, is_running=True)
     snapshot, image = make_system_snapshot(site, CONTENT), make_image(site, CONTENT)
     before = count(site, SnapshotRecord)
     bulk_id = start_bulk(
@@ -199,7 +199,7 @@ def test_room_for_images_comes_back_from_those_that_go(tmp_path):
 
 
 def test_cancelling_undoes_what_is_under_way_and_keeps_what_is_finished(site):
-    instance = make_instance(site)
+    instance = make_instance(site, is_running=True)
     images = [make_image(site, CONTENT, name=f"image{n}") for n in range(3)]
     bulk_id = start_bulk(site, image_ids=images[:1], concurrency=1)
     finish_bulk(site, bulk_id)
@@ -263,8 +263,9 @@ def test_progress_is_measured(site):
     bulk_id = start_bulk(site, image_ids=images, concurrency=1)
 
     def measure():
+        bulk = read_bulk(site, bulk_id)
         with site.scope() as scope:
-            views = view_items(scope, read_bulk(site, bulk_id))
+            views = view_items(scope, bulk)
             return [view.progress_percent for view in views], measure_all(views)
 
     assert measure() == ([0, 0], 0)

@@ -15,6 +15,7 @@ from lamina.control.images.records import ImageRecord
 from lamina.control.images.scratch import forget_leftover_scratch
 from lamina.control.images.states import ImageState
 from lamina.control.paging import Slice
+from lamina.control.regions.records import RegionRecord
 from lamina.control.scope import Limits
 from lamina.control.shown_tasks.cancel import cancel_task
 from lamina.control.shown_tasks.queries import TaskFilter, get_task, list_tasks
@@ -238,9 +239,24 @@ def test_damaged_data_fail_the_task_and_leave_nothing(site):
 def test_scratch_of_tasks_that_ended_is_removed(site):
     make_bucket(site)
     task_id = start_export(site, make_image(site, CONTENT))
-    for name in (task_id, "t-gone"):
-        (site.installation.directory / "scratch" / name).mkdir(parents=True)
+    of_buckets = find_service(site).scratch()
+    for folder in (
+        of_buckets / task_id,
+        of_buckets / "t-gone",
+        site.installation.directory / "scratch/t-old",
+    ):
+        (folder / "more").mkdir(parents=True)
     forget_leftover_scratch(site.installation)
     assert list_scratch(site) == [task_id]
     site.work()
     assert list_scratch(site) == []
+
+
+def test_a_region_whose_buckets_cannot_be_opened_keeps_no_scratch_of_others(site, caplog):
+    leftover = site.installation.directory / "scratch/t-gone"
+    leftover.mkdir(parents=True)
+    with site.scope() as scope:
+        scope.session.get(RegionRecord, scope.region_id).buckets = "s3+nowhere"
+    forget_leftover_scratch(site.installation)
+    assert not leftover.exists()
+    assert "a bucket service cannot be opened" in caplog.text

@@ -95,11 +95,19 @@ class BucketService(Protocol):
         """
         ...
 
+    def scratch(self) -> Path | None:
+        """Where to make files for `put` if they are to be taken over instead of copied; None where nothing is.
+
+        A folder for folders, on the service's own file system and out of its buckets' way. It does not have to be
+        there; its parent is, as soon as there is a bucket. Whoever makes something in it also removes it.
+        """
+        ...
+
     def put(self, bucket: str, key: str, path: Path) -> None:
         """Have the content of a local file in the bucket; holes of the file stay holes where the service knows them.
 
-        A service on the same file system shares the file's blocks instead of copying them: never write to `path`
-        afterwards, and remove it, whether it is still there or not.
+        A service on the same file system, see `scratch`, shares the file's blocks instead of copying them: never
+        write to `path` afterwards, and remove it, whether it is still there or not.
 
         Raises:
             ObjectKeyError: the service cannot have an object of that name.

@@ -3,6 +3,7 @@
 <root>/<bucket>/id          made with the bucket, and last: what has no `id` is no bucket
 <root>/<bucket>/new/        what is being written; nothing in it is ever listed
 <root>/<bucket>/objects/    the objects: the key is the path below it
+<root>/.scratch/            for files that are to become objects; no bucket has such a name
 
 A file gets its name when it is complete and synced, and its folders are synced after that.
 """
@@ -49,6 +50,7 @@ from lamina.failures import Fault, LaminaError, Refusal
 _OBJECTS: Final = "objects"
 _NEW: Final = "new"
 _IDENTITY: Final = "id"
+_SCRATCH: Final = ".scratch"
 # A file may not grow beyond what its system or its process allows: no room, as far as the caller can tell.
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
@@ -136,6 +138,10 @@ class DirectoryBuckets:
         opened = self.open(bucket, key)
         opened.file.close()
         return opened.facts
+
+    def scratch(self) -> Path | None:
+        """A folder beside the buckets: on the one file system on which all of them are."""
+        return self._root / _SCRATCH
 
     def put(self, bucket: str, key: str, path: Path) -> None:
         """Have a file's content in the bucket: as a second name of it, a clone, or a copy without its holes."""

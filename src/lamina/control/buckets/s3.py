@@ -106,6 +106,10 @@ class S3Buckets:
         with self._faults(bucket, key):
             return _describe(key, obstore.head(self._open(bucket).client, key))
 
+    def scratch(self) -> Path | None:
+        """Nowhere: every file is sent."""
+        return None
+
     def put(self, bucket: str, key: str, path: Path) -> None:
         """Send a file; S3 knows no holes."""
         check_object(bucket, key)

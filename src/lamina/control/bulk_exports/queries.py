@@ -17,6 +17,7 @@ from lamina.control.paging import AgeOrder, Page, PageKey, Slice, fetch_slice
 from lamina.control.scope import Scope
 from lamina.ids import BulkExportId, TaskId
 from lamina.tasks.records import TaskRecord
+from lamina.tasks.states import TaskState
 
 _ORDER: Final = AgeOrder(created_at=BulkExportRecord.created_at, id=BulkExportRecord.id)
 _PERCENT: Final = 100
@@ -135,15 +136,20 @@ def _count_items(
 
 def _measure(item: BulkItemRecord, task: TaskRecord | None) -> int:
     half = _HALF if item.source_kind is SourceKind.INSTANCE else 0
-    part = 0 if task is None or task.progress_known == 0 else task.progress_done / task.progress_known
     match item.state:
         case ItemState.CREATING:
-            return int(half * part)
+            return int(half * _measure_task(task))
         case ItemState.READY:
             return half
         case ItemState.EXPORTING:
-            return min(_PERCENT - 1, half + int((_PERCENT - half) * part))
+            return min(_PERCENT - 1, half + int((_PERCENT - half) * _measure_task(task)))
         case ItemState.FINISHED:
             return _PERCENT
         case _:
             return 0
+
+
+def _measure_task(task: TaskRecord | None) -> float:
+    if task is not None and task.state is TaskState.SUCCEEDED:
+        return 1
+    return 0 if task is None or task.progress_known == 0 else task.progress_done / task.progress_known

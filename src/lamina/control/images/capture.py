@@ -12,23 +12,12 @@ from lamina.control.images.queries import list_image_disks
 from lamina.control.images.records import ImageRecord
 from lamina.control.images.states import ImageState
 from lamina.control.installation import Installation
-from lamina.control.snapshots.groups.together import (
-    COPY_STEP,
-    Together,
-    copy_together,
-    freeze_together,
-    settle_together,
-    thaw_together,
-    tidy_together,
-    uncopy_together,
-)
+from lamina.control.snapshots.groups.together import Together, capture_together
 from lamina.control.snapshots.holds import release_holds
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.states import HolderKind, SnapshotState
 from lamina.ids import AccountId, DiskId, ImageId, RegionId, SnapshotId
-from lamina.tasks.context import StepContext
 from lamina.tasks.outcome import Outcome
-from lamina.tasks.task import COPY, Step, TaskKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,42 +59,10 @@ def settle_image(session: Session, image: ImageRecord, failure: str | None) -> N
     release_holds(session, HolderKind.IMAGE, image.id)
 
 
-def _freeze(plant: Installation, task: CaptureImageArguments, _context: StepContext) -> None:
-    freeze_together(plant, task.together)
-
-
-def _thaw(plant: Installation, task: CaptureImageArguments, _context: StepContext) -> None:
-    thaw_together(plant, task.together)
-
-
-def _copy(plant: Installation, task: CaptureImageArguments, context: StepContext) -> None:
-    copy_together(plant, task.together, context)
-
-
-def _uncopy(plant: Installation, task: CaptureImageArguments, _context: StepContext) -> None:
-    uncopy_together(plant, task.together)
-
-
-def _tidy(plant: Installation, task: CaptureImageArguments, _context: StepContext) -> None:
-    tidy_together(plant, task.together)
-
-
-def _settle(plant: Installation, session: Session, task: CaptureImageArguments, outcome: Outcome) -> None:
-    settle_together(plant, session, task.together, outcome)
+def _settle(_plant: Installation, session: Session, task: CaptureImageArguments, outcome: Outcome) -> None:
     image = session.get(ImageRecord, task.image_id)
     if image is not None and image.state is ImageState.CREATING:
-        session.flush()
         settle_image(session, image, outcome.failure.message if outcome.failure is not None else None)
 
 
-CAPTURE_IMAGE: Final = TaskKind(
-    name="capture-image",
-    arguments=CaptureImageArguments,
-    lane=COPY,
-    steps=(
-        Step(name="freeze", run=_freeze, undo=_thaw),
-        Step(name=COPY_STEP, run=_copy, undo=_uncopy),
-        Step(name="tidy", run=_tidy),
-    ),
-    settle=_settle,
-)
+CAPTURE_IMAGE: Final = capture_together("capture-image", CaptureImageArguments, _settle)

@@ -1,9 +1,9 @@
 """The task that exports an image: every disk of it becomes one object in a bucket.
 
-    raw          restored by ourselves: into a sparse file that the bucket takes over, or, where a bucket is no
-                 folder of this host, as a stream that needs no room here
+    raw          restored by ourselves: into a sparse file that the bucket takes over, or, where it takes none over,
+                 as a stream that needs no room here
     the others   `qemu-img` reads the snapshot from our own NBD server, so that no raw copy is made, and writes a
-                 file in the scratch folder; the bucket takes that over, or it is uploaded
+                 file in a scratch folder; the bucket takes that over, or it is uploaded
 
 An object gets its name when it is complete, and the names have the task's id in them: undoing removes exactly these.
 """
@@ -17,10 +17,16 @@ from sqlalchemy.orm import Session
 from lamina.blockio.qemu.formats import ImageFormat
 from lamina.blockio.qemu.image_tool import FileSource, ImageTool
 from lamina.blockio.raw_file import RawFileTarget
-from lamina.control.buckets.directory import DirectoryBuckets
 from lamina.control.disks.copying import open_data
 from lamina.control.images.part import Part
-from lamina.control.images.scratch import FILES, clear_scratch, drop_scratch, require_room, watch
+from lamina.control.images.scratch import (
+    FILES,
+    clear_scratch,
+    drop_scratch,
+    find_scratch,
+    require_room,
+    watch,
+)
 from lamina.control.images.served import serving
 from lamina.control.installation import Installation
 from lamina.engine.repository import Repository
@@ -82,11 +88,11 @@ def _export(plant: Installation, task: ExportArguments, context: StepContext) ->
     for index in range(done.disks if done is not None else 0, len(task.disks)):
         _export_disk(plant, task, context, index)
         context.save(Exported(disks=index + 1))
-    drop_scratch(plant, context.lease.task_id)
+    drop_scratch(_find_scratch(plant, task, context))
 
 
 def _unexport(plant: Installation, task: ExportArguments, context: StepContext) -> None:
-    drop_scratch(plant, context.lease.task_id)
+    drop_scratch(_find_scratch(plant, task, context))
     service = plant.buckets.service(task.region_id)
     for index in range(len(task.disks)):
         service.delete(task.bucket, name_object(task, context.lease.task_id, index))
@@ -120,11 +126,12 @@ def _export_disk(plant: Installation, task: ExportArguments, context: StepContex
     key = name_object(task, context.lease.task_id, index)
     source = _open(plant, task.disks[index])
     part = Part(context=context, index=index, count=len(task.disks))
-    if task.format is ImageFormat.RAW and not isinstance(service, DirectoryBuckets):
+    if task.format is ImageFormat.RAW and service.scratch() is None:
         with service.writing(task.bucket, key) as out:
             _stream(source, out, part)
         return
-    folder = clear_scratch(plant, context)
+    folder = find_scratch(plant, context.lease.task_id, service)
+    clear_scratch(folder)
     require_room(folder, source.used_bytes)
     file = FileSource(path=folder / f"disk.{task.format.value}", format=task.format)
     if task.format is ImageFormat.RAW:
@@ -133,7 +140,11 @@ def _export_disk(plant: Installation, task: ExportArguments, context: StepContex
         _convert(source, folder, file, part)
     context.check()
     service.put(task.bucket, key, file.path)
-    drop_scratch(plant, context.lease.task_id)
+    drop_scratch(folder)
+
+
+def _find_scratch(plant: Installation, task: ExportArguments, context: StepContext) -> Path:
+    return find_scratch(plant, context.lease.task_id, plant.buckets.service(task.region_id))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

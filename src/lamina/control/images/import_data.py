@@ -23,7 +23,7 @@ from lamina.control.disks.records import DiskRecord
 from lamina.control.images.file_errors import ImportDataError, ImportSizeError
 from lamina.control.images.import_end import ImportedDisk
 from lamina.control.images.part import Part
-from lamina.control.images.scratch import clear_scratch, drop_scratch, require_room, watch
+from lamina.control.images.scratch import clear_scratch, drop_scratch, find_scratch, require_room, watch
 from lamina.control.installation import Installation
 from lamina.control.regions.records import ZoneRecord
 from lamina.control.snapshots.annotations import annotate
@@ -111,9 +111,10 @@ class FileImport:
         repository = ensure_repository(self.plant, self._file.snapshot_id)
         manifest = find_manifest(repository, self._file.snapshot_id)
         if manifest is None:
-            folder = clear_scratch(self.plant, self.context)
+            folder = find_scratch(self.plant, self.context.lease.task_id)
+            clear_scratch(folder)
             self._capture(repository, self._convert(folder, self._fetch(folder)))
-            drop_scratch(self.plant, self.context.lease.task_id)
+            drop_scratch(folder)
             manifest = repository.read_manifest(self._file.snapshot_id)
         return ImportedDisk(
             snapshot_id=self._file.snapshot_id,

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from lamina.control.images.import_data import FileImport, ImportArguments
 from lamina.control.images.import_end import ImportedDisk, fail_import, finish_import, forget_import
 from lamina.control.images.records import ImageRecord
-from lamina.control.images.scratch import FILES, drop_scratch
+from lamina.control.images.scratch import FILES, drop_scratch, find_scratch
 from lamina.control.images.states import ImageState
 from lamina.control.installation import Installation
 from lamina.control.snapshots.remove import remove_data
@@ -45,11 +45,11 @@ def _import(plant: Installation, task: ImportArguments, context: StepContext) ->
     for index in range(len(done), len(task.files)):
         done = (*done, FileImport(plant=plant, task=task, context=context, index=index).run())
         context.save(Imported(disks=done))
-    drop_scratch(plant, context.lease.task_id)
+    drop_scratch(find_scratch(plant, context.lease.task_id))
 
 
 def _unimport(plant: Installation, task: ImportArguments, context: StepContext) -> None:
-    drop_scratch(plant, context.lease.task_id)
+    drop_scratch(find_scratch(plant, context.lease.task_id))
     for file in task.files:
         remove_data(plant, file.snapshot_id)
 

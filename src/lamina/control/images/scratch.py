@@ -1,8 +1,7 @@
 """Scratch space: where the files of images are while they are converted. One folder per task, which goes with it.
 
-    DIR/scratch/<task id>/
-
-On the file system of the installation, so that a bucket there takes a finished file over instead of copying it.
+DIR/scratch/<task id>/    of imports, and of exports to a bucket service that is not of this host
+<place>/<task id>/        of exports to one that is, in its own place: so it takes files over instead of copying them
 """
 
 import logging
@@ -12,13 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from lamina.control.buckets.bucket_service import BucketService
 from lamina.control.images.file_errors import ScratchFullError
 from lamina.control.installation import Installation
-from lamina.failures import Fault
+from lamina.control.regions.queries import list_regions
+from lamina.failures import Fault, Refusal
 from lamina.ids import TaskId
 from lamina.tasks.context import StepContext
 from lamina.tasks.queue import is_active
-from lamina.telemetry import get_logger, log
+from lamina.telemetry import get_logger, log, log_failure
 from lamina.units import MIB
 
 _LOGGER: Final = get_logger(__name__)
@@ -32,28 +33,39 @@ A program that writes is looked at five times a second; at 1 GB/s it comes 200 M
 """
 
 
-def clear_scratch(plant: Installation, context: StepContext) -> Path:
-    """An empty folder for the task; what an interrupted attempt left in it is gone.
+def find_scratch(plant: Installation, task_id: TaskId, service: BucketService | None = None) -> Path:
+    """The folder of a task; it is not there until it is cleared.
+
+    Args:
+        plant: the installation.
+        task_id: whose folder.
+        service: of the bucket that gets what is made in it.
+    """
+    top = service.scratch() if service is not None else None
+    return (top or plant.directory / _FOLDER) / task_id
+
+
+def clear_scratch(folder: Path) -> None:
+    """Make the folder of a task; what an interrupted attempt left in it is gone.
 
     Raises:
         Fault: the file system refused.
     """
-    drop_scratch(plant, context.lease.task_id)
-    folder = _find(plant, context.lease.task_id)
+    drop_scratch(folder)
     try:
-        folder.mkdir(mode=0o700, parents=True)
+        # no further parents: where buckets are on a disk that is not mounted, nothing is made in its place
+        folder.parent.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700)
     except OSError as error:
         raise Fault(f"{folder} cannot be made: {error.strerror}", retryable=True) from error
-    return folder
 
 
-def drop_scratch(plant: Installation, task_id: TaskId) -> None:
+def drop_scratch(folder: Path) -> None:
     """Remove the folder of a task; one that is not there counts as removed.
 
     Raises:
         Fault: the file system refused.
     """
-    folder = _find(plant, task_id)
     try:
         shutil.rmtree(folder)
     except FileNotFoundError:
@@ -94,18 +106,28 @@ def forget_leftover_scratch(plant: Installation) -> None:
     """Remove the folders of tasks that have ended or are not known: their last attempt was killed.
 
     Raises:
-        Fault: the file system refused.
+        Fault: a file system refused.
     """
-    top = plant.directory / _FOLDER
-    if not top.is_dir():
-        return
-    for task_id in sorted(TaskId(path.name) for path in top.iterdir()):
+    for folder in [folder for top in _list_tops(plant) for folder in sorted(top.glob("*"))]:
+        task_id = TaskId(folder.name)
         with plant.database.reading() as session:
             is_needed = is_active(session, task_id)
         if not is_needed:
-            drop_scratch(plant, task_id)
+            drop_scratch(folder)
             log(_LOGGER, logging.WARNING, "leftovers of a task were removed", task_id=task_id)
 
 
-def _find(plant: Installation, task_id: TaskId) -> Path:
-    return plant.directory / _FOLDER / task_id
+def _list_tops(plant: Installation) -> set[Path]:
+    """Where folders of tasks are; a bucket service that cannot be opened is logged and passed over."""
+    tops = {plant.directory / _FOLDER}
+    with plant.database.reading() as session:
+        regions = [region.id for region in list_regions(session)]
+    for region_id in regions:
+        try:
+            top = plant.buckets.service(region_id).scratch()
+        except Refusal as refusal:
+            log_failure(_LOGGER, "a bucket service cannot be opened", refusal, region_id=region_id)
+            continue
+        if top is not None:
+            tops.add(top)
+    return tops

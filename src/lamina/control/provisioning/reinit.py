@@ -13,25 +13,24 @@ from lamina.clock import Clock
 from lamina.control.disks.copying import open_data
 from lamina.control.disks.errors import (
     DiskCategoryError,
-    DiskConnectedError,
     DiskNeverUsedError,
-    DiskStateError,
     NotAttachedError,
     SourceSnapshotGoneError,
 )
 from lamina.control.disks.host import find_host, require_host_stopped
-from lamina.control.disks.queries import find_connection, get_disk
+from lamina.control.disks.queries import get_disk
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskState
 from lamina.control.disks.unlock import open_volume
 from lamina.control.images.queries import find_usable_image
 from lamina.control.installation import Installation
 from lamina.control.keys.queries import require_enabled
+from lamina.control.provisioning.idle import require_idle
 from lamina.control.provisioning.sources import DiskToMake, describe_task, empty_disk, fill_disk
 from lamina.control.provisioning.start import start_instance
 from lamina.control.scope import Scope
-from lamina.control.snapshots.errors import SnapshotInProgressError, SnapshotNotFoundError
-from lamina.control.snapshots.queries import find_unfinished, get_snapshot, require_ready
+from lamina.control.snapshots.errors import SnapshotNotFoundError
+from lamina.control.snapshots.queries import get_snapshot, require_ready
 from lamina.failures import Refusal
 from lamina.ids import AccountId, DiskId, InstanceId, RegionId, TaskId
 from lamina.tasks.context import StepContext
@@ -39,7 +38,6 @@ from lamina.tasks.outcome import Outcome
 from lamina.tasks.queue import enqueue
 from lamina.tasks.task import COPY, Step, TaskKind
 
-_ALLOWED: Final = (DiskState.IN_USE,)
 _WRITE: Final = "write"
 
 
@@ -126,14 +124,7 @@ def _check(scope: Scope, disk: DiskRecord) -> None:
     require_host_stopped(scope, disk)
     if not disk.was_attached:
         raise DiskNeverUsedError(disk.id, host.id)
-    connection = find_connection(scope, disk.id)
-    if connection is not None:
-        raise DiskConnectedError(disk.id, connection.id)
-    if disk.state not in _ALLOWED:
-        raise DiskStateError(disk.id, disk.state, _ALLOWED)
-    unfinished = find_unfinished(scope, disk.id)
-    if unfinished is not None:
-        raise SnapshotInProgressError(disk.id, unfinished.id)
+    require_idle(scope, disk)
 
 
 def _check_source(scope: Scope, disk: DiskRecord) -> None:

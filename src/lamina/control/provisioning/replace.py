@@ -16,9 +16,8 @@ from sqlalchemy.orm import Session
 from lamina.clock import Clock
 from lamina.control.disks.attach import SYSTEM_DEVICE
 from lamina.control.disks.attachment import leave_instance
-from lamina.control.disks.errors import DiskConnectedError, DiskStateError
 from lamina.control.disks.leave import drop_disk
-from lamina.control.disks.queries import find_connection, list_attached
+from lamina.control.disks.queries import list_attached
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.start import start_removal
 from lamina.control.disks.states import DiskRole, DiskState
@@ -32,11 +31,10 @@ from lamina.control.instances.states import InstanceState
 from lamina.control.keys.choose import AS_SOURCE, Encryption
 from lamina.control.provisioning.create import add_disk
 from lamina.control.provisioning.errors import NoSystemDiskError
+from lamina.control.provisioning.idle import require_idle
 from lamina.control.provisioning.plan import InstanceDisk, plan_system_disk, require_machine
 from lamina.control.provisioning.sources import DiskToMake, describe_task, empty_disk, fill_disk
 from lamina.control.scope import Scope
-from lamina.control.snapshots.errors import SnapshotInProgressError
-from lamina.control.snapshots.queries import find_unfinished
 from lamina.control.snapshots.release import release_automatic_snapshots
 from lamina.ids import DiskId, InstanceId, RegionId, TaskId
 from lamina.tasks.context import StepContext
@@ -45,7 +43,6 @@ from lamina.tasks.queue import enqueue, find_active
 from lamina.tasks.task import COPY, Step, TaskKind
 
 _STOPPED: Final = (InstanceState.STOPPED,)
-_ALLOWED: Final = (DiskState.IN_USE,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +95,7 @@ def replace_system_disk(
     require_paid(scope, instance)
     require_state(instance, _STOPPED)
     old = _find_system_disk(scope, instance_id)
-    _check_idle(scope, old)
+    require_idle(scope, old)
     image = find_usable_image(replace(scope, region_id=instance.region_id), image_id)
     require_machine(image, instance.instance_type)
     asked = InstanceDisk(size_gib=size_gib, encryption=encryption)
@@ -155,17 +152,6 @@ def _find_system_disk(scope: Scope, instance_id: InstanceId) -> DiskRecord:
         if disk.role is DiskRole.SYSTEM:
             return disk
     raise NoSystemDiskError(instance_id)
-
-
-def _check_idle(scope: Scope, disk: DiskRecord) -> None:
-    connection = find_connection(scope, disk.id)
-    if connection is not None:
-        raise DiskConnectedError(disk.id, connection.id)
-    if disk.state not in _ALLOWED:
-        raise DiskStateError(disk.id, disk.state, _ALLOWED)
-    unfinished = find_unfinished(scope, disk.id)
-    if unfinished is not None:
-        raise SnapshotInProgressError(disk.id, unfinished.id)
 
 
 def _add_disk(

@@ -58,9 +58,9 @@ def describe_account_standing(
     course = position.course
     return DescribeAccountStandingAnswer(
         standing=position.standing.value,
-        overdue_time=course and course.overdue_at,
-        suspended_time=course and course.suspended_at,
-        purge_time=course and course.purging_at,
+        overdue_time=None if course is None else course.overdue_at,
+        suspended_time=None if course is None else course.suspended_at,
+        purge_time=None if course is None else course.purging_at,
         events=tuple(show_event(each) for each in page.items),
         total_count=page.total_count,
         next_token=pager.describe(request, wanted, page).next_token,

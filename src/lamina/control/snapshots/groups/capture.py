@@ -6,22 +6,11 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from lamina.control.installation import Installation
-from lamina.control.snapshots.groups.together import (
-    COPY_STEP,
-    Together,
-    copy_together,
-    freeze_together,
-    settle_together,
-    thaw_together,
-    tidy_together,
-    uncopy_together,
-)
+from lamina.control.snapshots.groups.together import Together, capture_together
 from lamina.control.snapshots.records import GroupRecord
 from lamina.control.snapshots.states import GroupState
 from lamina.ids import AccountId, DiskId, RegionId, SnapshotGroupId, SnapshotId
-from lamina.tasks.context import StepContext
 from lamina.tasks.outcome import Outcome
-from lamina.tasks.task import COPY, Step, TaskKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,28 +33,7 @@ class GroupArguments:
         )
 
 
-def _freeze(plant: Installation, task: GroupArguments, _context: StepContext) -> None:
-    freeze_together(plant, task.together)
-
-
-def _thaw(plant: Installation, task: GroupArguments, _context: StepContext) -> None:
-    thaw_together(plant, task.together)
-
-
-def _copy(plant: Installation, task: GroupArguments, context: StepContext) -> None:
-    copy_together(plant, task.together, context)
-
-
-def _uncopy(plant: Installation, task: GroupArguments, _context: StepContext) -> None:
-    uncopy_together(plant, task.together)
-
-
-def _tidy(plant: Installation, task: GroupArguments, _context: StepContext) -> None:
-    tidy_together(plant, task.together)
-
-
-def _settle(plant: Installation, session: Session, task: GroupArguments, outcome: Outcome) -> None:
-    settle_together(plant, session, task.together, outcome)
+def _settle(_plant: Installation, session: Session, task: GroupArguments, outcome: Outcome) -> None:
     group = session.get(GroupRecord, task.group_id)
     if group is None or group.state is not GroupState.PROGRESSING:
         return  # it was deleted meanwhile
@@ -76,14 +44,4 @@ def _settle(plant: Installation, session: Session, task: GroupArguments, outcome
         group.failure = outcome.failure.message
 
 
-CAPTURE_GROUP: Final = TaskKind(
-    name="capture-group",
-    arguments=GroupArguments,
-    lane=COPY,
-    steps=(
-        Step(name="freeze", run=_freeze, undo=_thaw),
-        Step(name=COPY_STEP, run=_copy, undo=_uncopy),
-        Step(name="tidy", run=_tidy),
-    ),
-    settle=_settle,
-)
+CAPTURE_GROUP: Final = capture_together("capture-group", GroupArguments, _settle)

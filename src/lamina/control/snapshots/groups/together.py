@@ -1,4 +1,4 @@
-"""Capturing several disks at one instant: what the tasks of snapshot groups and of images share.
+"""Capturing several disks at one instant: what the tasks of snapshot groups and of images are, but for their ends.
 
     freeze   the point in time of all disks, between two writes to any of them
     copy     capture one disk after the other; each manifest is the commit of its member
@@ -9,9 +9,10 @@ all disks are held still while all are copied; an interruption in the middle the
 copied later would be of another instant. Undoing removes every member's data: all are captured, or none.
 """
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -31,10 +32,10 @@ from lamina.failures import Refusal
 from lamina.ids import AccountId, DiskId, RegionId, SnapshotId
 from lamina.tasks.context import StepContext
 from lamina.tasks.outcome import Outcome
+from lamina.tasks.task import COPY, Step, TaskKind
 from lamina.transfer.progress import Progress
 
-COPY_STEP: Final = "copy"
-"""The name that the step which calls `copy_together` must have."""
+_COPY: Final = "copy"
 
 
 class GroupInterruptedError(Refusal):
@@ -82,21 +83,61 @@ class _AllCopied:
     members: dict[SnapshotId, Copied]
 
 
-def freeze_together(plant: Installation, together: Together) -> None:
-    """The first step: take the instant, as far as the file system can keep it."""
+class CapturesTogether(Protocol):
+    """The arguments of such a task."""
+
+    @property
+    def together(self) -> Together:
+        """What is captured."""
+        ...
+
+
+A = TypeVar("A", bound=CapturesTogether)
+
+
+def capture_together(
+    name: str, arguments: type[A], settle: Callable[[Installation, Session, A, Outcome], None]
+) -> TaskKind[Installation, A]:
+    """A kind of task that captures several disks at one instant.
+
+    Args:
+        name: of the kind.
+        arguments: of the kind.
+        settle: writes what the end means for what the snapshots are taken for; theirs is in their rows already.
+    """
+
+    def settle_all(plant: Installation, session: Session, task: A, outcome: Outcome) -> None:
+        _settle_members(plant, session, task.together, outcome)
+        session.flush()
+        settle(plant, session, task, outcome)
+
+    return TaskKind(
+        name=name,
+        arguments=arguments,
+        lane=COPY,
+        steps=(
+            Step(name="freeze", run=_freeze, undo=_thaw),
+            Step(name=_COPY, run=_copy, undo=_uncopy),
+            Step(name="tidy", run=_tidy),
+        ),
+        settle=settle_all,
+    )
+
+
+def _freeze(plant: Installation, task: CapturesTogether, _context: StepContext) -> None:
+    """Take the instant, as far as the file system can keep it."""
     with ExitStack() as stack:
-        _open_all(plant, together, stack)
-    if not _are_all_cloned(plant, together):
-        _forget_all(plant, together)
+        _open_all(plant, task.together, stack)
+    if not _are_all_cloned(plant, task.together):
+        _forget_all(plant, task.together)
 
 
-def thaw_together(plant: Installation, together: Together) -> None:
-    """Undo the first step."""
-    _forget_all(plant, together)
+def _thaw(plant: Installation, task: CapturesTogether, _context: StepContext) -> None:
+    _forget_all(plant, task.together)
 
 
-def copy_together(plant: Installation, together: Together, context: StepContext) -> None:
-    """The second step: every member exists in the repository when this returns, and the checkpoint tells their sizes.
+def _copy(plant: Installation, task: CapturesTogether, context: StepContext) -> None:
+    """Have every member in the repository; the checkpoint tells their sizes.
 
     Raises:
         GroupInterruptedError: an earlier attempt copied some members, and the instant is lost.
@@ -104,6 +145,7 @@ def copy_together(plant: Installation, together: Together, context: StepContext)
         Fault: a disk or the store failed.
         Cancelled: somebody asked for it.
     """
+    together = task.together
     captures = together.list_captures()
     repositories = {each.snapshot_id: ensure_repository(plant, each.snapshot_id) for each in captures}
     missing = [
@@ -120,21 +162,19 @@ def copy_together(plant: Installation, together: Together, context: StepContext)
     context.save(_AllCopied(members=copied))
 
 
-def uncopy_together(plant: Installation, together: Together) -> None:
-    """Undo the second step."""
-    for snapshot_id in together.members.values():
+def _uncopy(plant: Installation, task: CapturesTogether, _context: StepContext) -> None:
+    for snapshot_id in task.together.members.values():
         remove_data(plant, snapshot_id)
 
 
-def tidy_together(plant: Installation, together: Together) -> None:
-    """The last step: the next capture of each disk compares with this one."""
-    for each in together.list_captures():
+def _tidy(plant: Installation, task: CapturesTogether, _context: StepContext) -> None:
+    """Let the next capture of each disk compare with this one."""
+    for each in task.together.list_captures():
         forget_other_clones(plant, each)
 
 
-def settle_together(plant: Installation, session: Session, together: Together, outcome: Outcome) -> None:
-    """Write what the task's end means into the rows of the members."""
-    copied = outcome.checkpoints.load(COPY_STEP, _AllCopied)
+def _settle_members(plant: Installation, session: Session, together: Together, outcome: Outcome) -> None:
+    copied = outcome.checkpoints.load(_COPY, _AllCopied)
     for snapshot_id in together.members.values():
         snapshot = session.get(SnapshotRecord, snapshot_id)
         if snapshot is None:

@@ -1,0 +1,1 @@
+"""`lamina migrate`: snapshots of one account become snapshots of another one."""

@@ -1,0 +1,88 @@
+"""The last step of a migration, and the way back from every other one."""
+
+from collections.abc import Callable
+from typing import Any
+
+from lamina.cli.client import CallRefusedError, EcsClient
+from lamina.cli.migrate.migration import (
+    INSTANCE_TAG,
+    Migration,
+    list_snapshots,
+    wait_for_image,
+    wait_for_instances,
+)
+from lamina.cli.session import wait_for_disk
+from lamina.failures import Fault, LaminaError
+
+
+def clean_up(migration: Migration) -> int:
+    """Step 5, and the way back from every other one: remove all that carries the mark; answers how much that was.
+
+    Raises:
+        Fault: something could not be removed; everything else was.
+    """
+    source, target = migration.source, migration.target
+    wait_for_instances(migration)
+    left: list[str] = []
+    removed = _remove(migration, target, "Snapshot", _delete_snapshot, left)
+    removed += _remove(migration, target, "Instance", _delete_instance, left)
+    wait_for_image(migration)
+    removed += _remove(migration, source, "Image", _delete_image(migration), left)
+    removed += _remove(migration, source, "Snapshot", _delete_snapshot, left)
+    removed += _remove(migration, source, "Disk", _delete_disk, left)
+    if left:
+        raise Fault(
+            f"{'; '.join(left)}. Remove what is left with: lamina migrate --clean-up {migration.id}",
+            retryable=True,
+        )
+    return removed
+
+
+def _remove(
+    migration: Migration,
+    client: EcsClient,
+    noun: str,
+    delete: Callable[[EcsClient, dict[str, Any]], None],
+    left: list[str],
+) -> int:
+    removed = 0
+    for found in migration.find(client, noun):
+        name = f"{noun.lower()} {found[f'{noun}Id']}"
+        try:
+            delete(client, found)
+        except LaminaError as failure:
+            if isinstance(failure, CallRefusedError) and failure.code.endswith("NotFound"):
+                continue
+            left.append(f"{name} was not removed: {failure}")
+        else:
+            removed += 1
+            migration.say(f"removed {name}")
+    return removed
+
+
+def _delete_snapshot(client: EcsClient, found: dict[str, Any]) -> None:
+    client.call("DeleteSnapshot", {"SnapshotId": found["SnapshotId"], "Force": True})
+
+
+def _delete_instance(client: EcsClient, found: dict[str, Any]) -> None:
+    client.call("DeleteInstance", {"InstanceId": found["InstanceId"], "Force": True})
+
+
+def _delete_disk(client: EcsClient, found: dict[str, Any]) -> None:
+    wait_for_disk(client, found["DiskId"])
+    client.call("DeleteDisk", {"DiskId": found["DiskId"]})
+
+
+def _delete_image(migration: Migration) -> Callable[[EcsClient, dict[str, Any]], None]:
+    def delete(client: EcsClient, found: dict[str, Any]) -> None:
+        image = {"RegionId": client.region_id, "ImageId": found["ImageId"]}
+        taken = list_snapshots(found)
+        if taken and any(tag["TagKey"] == INSTANCE_TAG for tag in found["Tags"]["Tag"]):
+            migration.mark(client, taken)  # before the image goes, by which they are found
+        shares = client.call("DescribeImageSharePermission", image)["Accounts"]["Account"]
+        if shares:
+            accounts = [each["AliyunId"] for each in shares]
+            client.call("ModifyImageSharePermission", {**image, "RemoveAccount": accounts})
+        client.call("DeleteImage", {**image, "Force": True})
+
+    return delete

@@ -1,0 +1,1 @@
+"""Advice on fees: what deleting snapshots would really save, and which of them nobody seems to need. Reads only."""
