@@ -1,19 +1,17 @@
 """An account that does not pay, through the official client: an installation of its own, whose clock is moved."""
 
-import io
 import json
 import os
-from contextlib import redirect_stderr, redirect_stdout
 from datetime import datetime, timedelta
 
 import alibabacloud_ecs20140526.models as m
 import pytest
 
-from lamina.cli.main import main
 from tests.conformance.conftest import REGION, serving, wait_until
 from tests.conformance.instances import code_of, make_instance
 from tests.conformance.test_policies import apply, create, get
 from tests.factories.payments import write_terms
+from tests.factories.service_process import run_here
 
 SIZE = 1 << 20
 SUSPENDED = (403, "InvalidAccountStatus.NotEnoughBalance")
@@ -46,11 +44,8 @@ def neighbour(paid_service):
 
 
 def operate(account, *arguments):
-    """A command of the operator's, on the data directory; in this process, since there are many."""
-    shown = io.StringIO()
-    with redirect_stdout(shown), redirect_stderr(io.StringIO()):
-        assert main([*arguments, "--data", str(account.service.data_dir), "--json"]) == 0
-    return json.loads(shown.getvalue())
+    """A command of the operator's, on the data directory."""
+    return run_here(account.service.data_dir, *arguments)
 
 
 def read_clock(account):

@@ -1,5 +1,6 @@
 """Encrypted disks and what is made of them, through the official clients (rows B60, E10, E10A and E10B)."""
 
+import json
 import os
 import uuid
 
@@ -116,9 +117,7 @@ def test_b60_what_create_disk_refuses(account, stranger):
             (400, "InvalidKmsKeyId.NotMatchSnapshot"),
         ),
     ):
-        request = m.CreateDiskRequest(
-            region_id=REGION, zone_id=ZONE, disk_category="cloud_auto", **options
-        )
+        request = m.CreateDiskRequest(region_id=REGION, zone_id=ZONE, disk_category="cloud_auto", **options)
         assert code_of(account.new_sdk().create_disk, request) == expected, options
 
 
@@ -256,3 +255,17 @@ def test_b60_an_encrypted_image_is_not_exported(account):
     image_id = create_image(account, disk_device_mapping=disks)
     request = m.ExportImageRequest(region_id=REGION, image_id=image_id, ossbucket="any-bucket")
     assert code_of(account.new_sdk().export_image, request) == (400, "ImageNotSupported")
+
+
+def test_b60_the_command_line_manages_keys(account):
+    key_id = account.run("key", "create", "--description", "of the shop").stdout.strip()
+    assert key_id in account.run("key", "list").stdout
+    account.run("key", "disable", key_id)
+    assert describe_key(account, key_id)["KeyState"] == "Disabled"
+    account.run("key", "enable", key_id)
+    assert "version 2" in account.run("key", "rotate", key_id, "--wait").stderr
+    account.run("key", "schedule-deletion", key_id, "--days", 7)
+    assert "PendingDeletion" in account.run("key", "describe", key_id).stdout
+    account.run("key", "cancel-deletion", key_id)
+    [found] = json.loads(account.run("key", "list", "--json").stdout)
+    assert (found["KeyState"], found["PrimaryKeyVersion"]) == ("Enabled", "2")

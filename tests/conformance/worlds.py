@@ -24,7 +24,7 @@ from tests.conformance.conftest import REGION, ZONE, wait_until
 from tests.factories.raw_calls import RawCaller
 
 # Rows that the service itself changes while nobody calls.
-_RESTLESS = {"calls", "connections", "client_tokens"}
+_RESTLESS = {"calls", "connections", "client_tokens", "snapshot_usage"}
 
 
 @dataclass
@@ -136,15 +136,7 @@ def _make_resources(account):
     locked = account.make_snapshot(disk)
     lock = {"LockMode": "compliance", "LockDuration": 1, "CoolOffPeriod": 24}
     call("LockSnapshot", {**in_region, "SnapshotId": locked, **lock})
-    policy = call(
-        "CreateAutoSnapshotPolicy",
-        {"regionId": REGION, "timePoints": '["3"]', "repeatWeekdays": '["1"]', "retentionDays": 7},
-    )["AutoSnapshotPolicyId"]
-    group = call("CreateSnapshotGroup", {**in_region, "DiskId": [disk], "Name": "group"})["SnapshotGroupId"]
-    wait_until(
-        lambda: call("DescribeSnapshotGroups", {**in_region, "SnapshotGroupId": [group]}),
-        lambda found: found["SnapshotGroups"]["SnapshotGroup"][0]["Status"] == "accomplished",
-    )
+    policy = _make_policy(account)
     bucket = f"bucket-{uuid.uuid4().hex[:20]}"
     call("CreateBucket", {**in_region, "BucketName": bucket})
     _put_object(account, bucket)
@@ -162,11 +154,27 @@ def _make_resources(account):
         "running": running,
         "doomed": doomed,
         "policy": policy,
-        "group": group,
+        "group": _make_group(account, disk),
         "task": _add_task(account, disk),
         "key": call("CreateKey", in_region)["KeyMetadata"]["KeyId"],
         "bulk-export": _add_bulk_export(account, bucket, snapshot),
     }
+
+
+def _make_policy(account):
+    new = {"regionId": REGION, "timePoints": '["3"]', "repeatWeekdays": '["1"]', "retentionDays": 7}
+    return account.lamina().call("CreateAutoSnapshotPolicy", new)["AutoSnapshotPolicyId"]
+
+
+def _make_group(account, disk):
+    call = account.lamina().call
+    new = {"RegionId": REGION, "DiskId": [disk], "Name": "group"}
+    group = call("CreateSnapshotGroup", new)["SnapshotGroupId"]
+    wait_until(
+        lambda: call("DescribeSnapshotGroups", {"RegionId": REGION, "SnapshotGroupId": [group]}),
+        lambda found: found["SnapshotGroups"]["SnapshotGroup"][0]["Status"] == "accomplished",
+    )
+    return group
 
 
 def _make_bucket(account):

@@ -11,8 +11,11 @@ import pytest
 from lamina.cli.client import EcsClient, read_profile
 from lamina.cli.disk.connection import connect_disk
 from lamina.clock import SystemClock
+from lamina.control.accounts.access_keys import add_access_key
+from lamina.control.accounts.create import create_account
+from lamina.control.installation import open_metadata
 from lamina.settings import Settings
-from tests.factories.service_process import LAMINA, SECONDS, run, serving
+from tests.factories.service_process import LAMINA, SECONDS, serving
 
 REGION = "cn-hangzhou"
 IN_REGION = {"RegionId": REGION}
@@ -82,13 +85,20 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def accounts(folder):
     with ExitStack() as stack:
-        made = []
-        for name in ("from", "to"):
-            done = run(folder, "account", "create", name, "--json")
-            endpoint = json.loads((folder / "data" / "credentials.json").read_text())["endpoint"]
-            made.append(Account(folder, name, {**json.loads(done.stdout), "endpoint": endpoint}))
-            stack.callback(made[-1].client.close)
+        made = [Account(folder, name, make_profile(folder, name)) for name in ("from", "to")]
+        for account in made:
+            stack.callback(account.client.close)
         yield made
+
+
+def make_profile(folder, name):
+    """A new account, as `lamina account create --json` prints it."""
+    first = json.loads((folder / "data" / "credentials.json").read_text())
+    with open_metadata(folder / "data") as (database, vault), database.transaction() as session:
+        account = create_account(session, CLOCK, name=name)
+        key = add_access_key(session, vault, CLOCK, account.id)
+    mine = {"account_id": account.id, "access_key_id": key.id, "access_key_secret": key.secret}
+    return {**first, **mine}
 
 
 def start_migration(accounts, *arguments):
@@ -152,7 +162,7 @@ def test_a_migration_that_fails_leaves_nothing(accounts, folder):
     one, two = accounts
     snapshot = one.make_snapshot(FIRST)
     before = one.dump()
-    wrong = json.loads(run(folder, "account", "create", "wrong", "--json").stdout)["account_id"]
+    wrong = make_profile(folder, "wrong")["account_id"]
     _, told = migrate(accounts, snapshot, "--to-account", wrong, status=2)
     assert "does not see image" in told
     assert "undoing" in told

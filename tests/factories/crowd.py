@@ -55,6 +55,7 @@ _SPECIAL: Final = (
 )
 _FEW: Final = (AccountRecord, AccessKeyRecord, RegionRecord, ZoneRecord)  # so many as the operator makes
 _WORDS: Final[Mapping[str, object]] = {  # where not every text will do, and not every word of an enum
+    "bulk_export_items.stored": "[]",
     "images.origin": ImageOrigin.CREATED,
     "images.platform": "Others Linux",
     "instances.instance_type": "ecs.g6.large",

@@ -1,12 +1,15 @@
 """`lamina serve` as a process of its own, and the commands beside it."""
 
+import io
+import json
 import os
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from lamina.cli.client import EcsClient
+from lamina.cli.main import main
 from lamina.clock import SystemClock
 
 LAMINA = [sys.executable, "-c", "import sys; from lamina.cli.main import main; sys.exit(main())"]
@@ -45,6 +48,15 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         command, capture_output=True, text=True, timeout=SECONDS, env=environment, check=False
     )
+
+
+def run_here(data_dir: Path, *arguments: str):
+    """What a command prints with `--json`; in this process, for tests that give many."""
+    shown, said = io.StringIO(), io.StringIO()
+    with redirect_stdout(shown), redirect_stderr(said):
+        code = main([*arguments, "--data", str(data_dir), "--json"])
+    assert code == 0, said.getvalue()
+    return json.loads(shown.getvalue())
 
 
 def wait_for(client: EcsClient, noun: str, field: str, wanted: str) -> dict:

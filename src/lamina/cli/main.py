@@ -51,6 +51,7 @@ COMMANDS: Final = {
     "instance": Entry(
         "lamina.cli.instance:instance", "Instances of the service: list, run, start, stop, delete, lock."
     ),
+    "key": Entry("lamina.cli.key:key", "Encryption keys of the service: create, disable, rotate, delete."),
     "migrate": Entry("lamina.cli.migrate.command:migrate", "Bring snapshots into another account."),
     "policy": Entry(
         "lamina.cli.policy:policy", "Automatic snapshot policies of the service: list, show, calendar."

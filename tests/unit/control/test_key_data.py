@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from lamina.control.disks.categories import DiskCategory
 from lamina.control.disks.channel import open_channel
 from lamina.control.disks.clone import DiskClone, clone_disk
 from lamina.control.disks.connect import connect
 from lamina.control.disks.create import NewDisk, create_disk
-from lamina.control.disks.categories import DiskCategory
 from lamina.control.disks.reset import reset_disk
 from lamina.control.disks.resize import resize_disk
 from lamina.control.disks.states import DiskRole, DiskState

@@ -32,10 +32,11 @@ from lamina.tasks.task import BULK, Step, TaskKind
 
 # Other writers wait for a batch to end, so its time is limited, not only its size: a snapshot takes 5 ms to start on
 # two free cores, and five times as long on busy ones. In the breath between two batches those who came meanwhile have
-# their turn. For 10,000 disks all this takes some minutes, and their copies take hours.
+# their turn, and calls that only look have the processor. For 10,000 disks all this takes minutes, and their copies
+# take hours.
 _BATCH: Final = 8
 _BATCH_SECONDS: Final = 0.02
-_BREATH_SECONDS: Final = 0.05
+_BREATH_SECONDS: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

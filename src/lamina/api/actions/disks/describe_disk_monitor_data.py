@@ -61,7 +61,7 @@ class DescribeDiskMonitorDataAnswer:
 def describe_disk_monitor_data(
     _call: Call, scope: Scope, request: DescribeDiskMonitorDataRequest
 ) -> DescribeDiskMonitorDataAnswer:
-    """List what a disk did in a window of time; nothing is measured, so the list is empty."""
+    """List what a disk did; instances use their disks without us, so nothing is measured and the list is empty."""
     get_disk(scope, request.disk_id)
     if request.period not in _PERIODS:
         raise ApiError(_BAD_PERIOD, f"Period must be one of {', '.join(map(str, _PERIODS))}")
