@@ -28,6 +28,7 @@ CHANGED = {
     "CopyImage": {"DestinationImageName": "changed"},
     "CreateDisk": {"DiskName": "changed"},
     "CreateImage": {"ImageVersion": "changed"},
+    "CreateKey": {"Description": "changed"},
     "CreateInstance": {"InstanceName": "changed"},
     "DeleteInstances": {"Force": "true"},
     "CreateSnapshot": {"SnapshotName": "changed"},

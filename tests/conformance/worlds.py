@@ -142,6 +142,7 @@ def _make_resources(account):
     _put_object(account, bucket)
     return {
         **_make_image(account),
+        **_make_keys(account),
         "bucket": bucket,
         "disk": disk,
         "snapshot": snapshot,
@@ -156,9 +157,15 @@ def _make_resources(account):
         "policy": policy,
         "group": _make_group(account, disk),
         "task": _add_task(account, disk),
-        "key": call("CreateKey", in_region)["KeyMetadata"]["KeyId"],
         "bulk-export": _add_bulk_export(account, bucket, snapshot),
     }
+
+
+def _make_keys(account):
+    call, in_region = account.lamina().call, {"RegionId": REGION}
+    key, doomed = (call("CreateKey", in_region)["KeyMetadata"]["KeyId"] for _ in range(2))
+    call("ScheduleKeyDeletion", {**in_region, "KeyId": doomed, "PendingWindowInDays": 366})
+    return {"key": key, "doomed_key": doomed}
 
 
 def _make_policy(account):

@@ -320,12 +320,20 @@ def _suggest(crowd: Crowd, column: Column[Any], n: Number) -> ColumnElement[Any]
         return literal(_WORDS[str(column)], column.type)
     for key in column.foreign_keys:
         return _text(f"{key.column.table.name} ", n)
+    if column.default is not None:
+        return literal(column.default.arg, column.type)
+    return _suggest_by_type(column, n)
+
+
+def _suggest_by_type(column: Column[Any], n: Number) -> ColumnElement[Any]:
     if isinstance(column.type, sqlalchemy.Enum):
         return literal(next(iter(column.type.enum_class)), column.type)
     if isinstance(column.type, Instant):
         return _micros(START) + n * 10**6
     if isinstance(column.type, sqlalchemy.TypeDecorator):
         return cast(n, Text)  # a number that is kept as a text
+    if column.nullable and isinstance(column.type, Text):
+        return null()
     by_type = {
         bool: literal(False),
         bytes: literal(b"sealed"),

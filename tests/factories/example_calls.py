@@ -107,6 +107,7 @@ VALUES: Final = {
 
 # What an action needs beyond its mandatory parameters for a call that is carried out; `{disk}` is the own disk.
 EXTRAS: Final[Mapping[str, Mapping[str, str]]] = {
+    "CancelKeyDeletion": {"KeyId": "{doomed_key}"},
     # Larger than the disk ever gets, whichever of the calls in this table was made before.
     "CloneDisks": {"Size": "40"},
     "CreateDisk": {"ZoneId": ZONE, "Size": "1", "DiskCategory": "cloud_auto"},

@@ -53,6 +53,8 @@ OTHERS = {
 }
 # Reading actions that refuse whatever they are asked.
 REFUSED = ("ExportSnapshot", "OpenSnapshotService")
+# Reading actions that look at all that an account has, which is what they are for.
+REPORTS = ("DescribeAdvice", "DescribeArrearsForecast")
 # Good values of parameters whose rules do not tell them, by the last part of their names.
 VALUES = {
     "AutoSnapshotPolicyName": "a name",
@@ -77,6 +79,8 @@ VALUES = {
     "Value": "team 7",
     "ZoneId": ZONE,
 }
+# Calls that look at everything that an account has: a report on all of it, and a filter that nothing may pass.
+WALKS = ("DescribeAdvice", "DescribeSnapshots Encrypted=true")
 EXCLUDE_EACH_OTHER = {("ListTagResources", "TagFilter.1"): "Tag.1.Key"}
 
 
@@ -220,13 +224,13 @@ class Effort:
     """Counts the steps of SQLite's machine that a statement takes until the next one begins."""
 
     label: str = ""
-    statement: str = ""
+    current: tuple[str, str] = ("", "")
     steps: int = 0
     most: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def begin(self, connection, _cursor, statement, _parameters, _context, _many):
         self.note()
-        self.statement, self.steps = statement, 0
+        self.current, self.steps = (statement, self.label), 0
         connection.connection.dbapi_connection.set_progress_handler(self.tick, STEPS_PER_TICK)
 
     def tick(self):
@@ -234,8 +238,9 @@ class Effort:
         return 0
 
     def note(self):
-        if self.statement.startswith("SELECT") and "count(" not in self.statement:
-            self.most[self.statement] = max(self.most.get(self.statement, (0, "")), (self.steps, self.label))
+        statement, label = self.current
+        if statement.startswith("SELECT") and "count(" not in statement and not label.startswith(WALKS):
+            self.most[statement] = max(self.most.get(statement, (0, "")), (self.steps, label))
 
 
 def test_no_page_takes_a_walk_through_all_that_an_account_has(installation, database_kind):
@@ -253,7 +258,7 @@ def test_no_page_takes_a_walk_through_all_that_an_account_has(installation, data
     found = [
         f"{label} takes {steps} steps\n    {statement}"
         for statement, (steps, label) in effort.most.items()
-        if steps > 5 * SNAPSHOTS
+        if steps > 5 * SNAPSHOTS and label.partition(" ")[0] not in REPORTS
     ]
     assert not found, "\n".join(found)
 

@@ -20,6 +20,7 @@ from lamina.api.codes import (
 )
 from lamina.api.spec import Action
 from lamina.control.accounts.errors import AccessKeyNotFoundError, AccountNotFoundError
+from lamina.control.advice.errors import RepositoryMissingError
 from lamina.control.billing.errors import BillNotFoundError
 from lamina.control.buckets.errors import (
     BucketForbiddenError,
@@ -151,6 +152,7 @@ from lamina.control.keys.errors import (
     KeyWithoutEncryptionError,
     ServiceKeyError,
 )
+from lamina.control.payments.errors import AmountError, ReferenceUsedError
 from lamina.control.policies.errors import (
     AutomaticQuotaError,
     PartlyUnsupportedError,
@@ -240,6 +242,9 @@ TABLE: Final[Mapping[type[LaminaError], Code]] = {
     SystemDiskMissingError: Code(403, "DiskError"),
     # control.billing
     BillNotFoundError: Code(404, "InvalidMonth.NotFound"),
+    AmountError: INTERNAL_ERROR,  # met by the operator's commands, never by a call
+    ReferenceUsedError: INTERNAL_ERROR,  # as the one before
+    RepositoryMissingError: INTERNAL_ERROR,  # counted by advice, never answered
     # control.buckets
     BucketNameError: Code(400, "InvalidBucketName.Malformed"),
     BucketNameTakenError: Code(409, "BucketAlreadyExists"),

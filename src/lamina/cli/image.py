@@ -1,4 +1,4 @@
-"""`lamina image`: list, create, export, import, delete; publishing, which is the operator's; and the way to `bulk_export`."""
+"""`lamina image`: list, create, export, import, delete; publishing, the operator's; and the way to `bulk_export`."""
 
 import secrets
 from typing import Any, Final

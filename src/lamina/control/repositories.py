@@ -165,10 +165,6 @@ class Repositories:
             )
         return places
 
-    def list_accounts(self, region_id: RegionId) -> list[AccountId]:
-        """The accounts that have something in a region's store, whatever the database says; as `list_places`."""
-        return sorted({place.account_id for place in self.list_places(region_id)})
-
     def is_empty(self, region_id: RegionId) -> bool:
         """Whether nothing is in a region's store. One request.
 

@@ -13,6 +13,7 @@ from lamina.control.first_start import furnish, read_credentials
 from lamina.control.installation import InstallationBusyError, open_installation, open_metadata
 from lamina.control.regions.errors import RegionNotFoundError
 from lamina.control.regions.queries import get_region, get_zone, list_regions, list_zones
+from lamina.control.repositories import Place
 from lamina.control.root_key import RootKeyError
 from lamina.failures import Refusal
 from lamina.ids import RegionId
@@ -133,7 +134,7 @@ def test_zones_and_regions_are_found(site):
 def test_repositories_are_made_at_the_first_need_and_kept_open(site):
     repositories, region = site.installation.repositories, RegionId("cn-hangzhou")
     assert repositories.find(site.account_id, region) is None
-    assert repositories.list_accounts(region) == []
+    assert repositories.list_places(region) == []
     found = []
     threads = [
         threading.Thread(target=lambda: found.append(repositories.ensure(site.account_id, region)))
@@ -145,7 +146,7 @@ def test_repositories_are_made_at_the_first_need_and_kept_open(site):
         thread.join()
     assert len(set(map(id, found))) == 1
     assert repositories.find(site.account_id, region) is found[0]
-    assert repositories.list_accounts(region) == [site.account_id]
+    assert repositories.list_places(region) == [Place(account_id=site.account_id, region_id=region)]
     assert repositories.locate(site.account_id, region).endswith(f"/store/cn-hangzhou/{site.account_id}")
 
 

@@ -15,6 +15,7 @@ from lamina.control.preferences import PREFERENCES_FILE, read_preferences
 from lamina.control.regions.errors import RegionInUseError, RegionNotFoundError
 from lamina.control.regions.places import locate
 from lamina.control.regions.queries import get_region, list_regions, list_zones
+from lamina.control.repositories import Place
 from lamina.failures import Refusal
 from lamina.ids import RegionId
 from lamina.settings import Settings
@@ -244,6 +245,8 @@ def test_a_file_url_is_a_folder(tmp_path):
         snapshot_id = site.make_snapshot(site.make_imported(b"data"))
         assert (tmp_path / "far" / site.account_id).is_dir()
         assert site.list_stored() == [snapshot_id]
-        assert site.installation.repositories.list_accounts(RegionId("cn-hangzhou")) == [site.account_id]
+        assert site.installation.repositories.list_places(RegionId("cn-hangzhou")) == [
+            Place(account_id=site.account_id, region_id=RegionId("cn-hangzhou"))
+        ]
         furnish(site.installation)
         assert site.list_stored() == [snapshot_id]

@@ -70,7 +70,7 @@ def test_systemd_hands_the_key_over(tmp_path, settings):
     (folder / CREDENTIAL).write_text((data / "root.key").read_bytes().hex())
     (data / "root.key").unlink()
     assert open_and_furnish(data, settings(credentials_dir=folder)) == made_file
-    with pytest.raises(RootKeyError, match="root.key cannot be read"):
+    with pytest.raises(RootKeyError, match=r"root\.key cannot be read"):
         open_and_furnish(data, settings())
 
 

@@ -28,7 +28,19 @@ from lamina.ids import AccountId, DiskId, ImageId, KeyId, PolicyId, RegionId, Sn
 def read_chains(session: Session, account_id: AccountId, now: datetime) -> tuple[Chain, ...]:
     """The chains of an account, of all regions; only what is paid for."""
     rows = session.execute(
-        select(SnapshotRecord, is_kept(now))
+        select(
+            SnapshotRecord.region_id,
+            SnapshotRecord.disk_id,
+            SnapshotRecord.key_id,
+            SnapshotRecord.id,
+            SnapshotRecord.name,
+            SnapshotRecord.category,
+            SnapshotRecord.incremental_bytes,
+            SnapshotRecord.exclusive_bytes,
+            SnapshotRecord.created_at,
+            SnapshotRecord.kind,
+            is_kept(now),
+        )
         .where(
             SnapshotRecord.account_id == account_id,
             SnapshotRecord.state == SnapshotState.ACCOMPLISHED,
@@ -37,8 +49,31 @@ def read_chains(session: Session, account_id: AccountId, now: datetime) -> tuple
         .order_by(SnapshotRecord.created_at, SnapshotRecord.id)
     )
     links: defaultdict[tuple[RegionId, DiskId, KeyId | None], list[Link]] = defaultdict(list)
-    for row, kept in rows:
-        links[row.region_id, row.disk_id, row.key_id].append(_make_link(row, is_held=kept))
+    for (
+        region_id,
+        disk_id,
+        key_id,
+        snapshot_id,
+        name,
+        category,
+        own,
+        exclusive,
+        created_at,
+        kind,
+        kept,
+    ) in rows:
+        is_archived = category is SnapshotCategory.ARCHIVE
+        link = Link(
+            id=snapshot_id,
+            name=name,
+            storage_class=StorageClass.ARCHIVE if is_archived else StorageClass.STANDARD,
+            incremental_bytes=own or 0,
+            exclusive_bytes=exclusive,
+            created_at=created_at,
+            is_automatic=kind is SnapshotKind.AUTO,
+            is_kept=kept,
+        )
+        links[region_id, disk_id, key_id].append(link)
     disks = _read_disks(session, account_id)
     return tuple(
         Chain(
@@ -98,20 +133,6 @@ def measure_gap(repository: Repository, before: SnapshotId | None, after: Snapsh
         return root.data_blocks * BLOCK_BYTES
     changes = diff(repository.read_manifest(before).root, root, repository.pages)
     return BLOCK_BYTES * sum(1 for change in changes if isinstance(change.after, Stored))
-
-
-def _make_link(row: SnapshotRecord, *, is_held: bool) -> Link:
-    is_archived = row.category is SnapshotCategory.ARCHIVE
-    return Link(
-        id=row.id,
-        name=row.name,
-        storage_class=StorageClass.ARCHIVE if is_archived else StorageClass.STANDARD,
-        incremental_bytes=row.incremental_bytes or 0,
-        exclusive_bytes=row.exclusive_bytes,
-        created_at=row.created_at,
-        is_automatic=row.kind is SnapshotKind.AUTO,
-        is_kept=is_held,
-    )
 
 
 def _read_disks(session: Session, account_id: AccountId) -> dict[DiskId, PolicyId | None]:

@@ -40,6 +40,7 @@ class InstanceRecord(Record):
         CheckConstraint("length(name) <= 128", name="name_length"),
         CheckConstraint("length(description) <= 256", name="description_length"),
         Index("ix_instances_account_created", "account_id", "region_id", "created_at", "id"),
+        Index("ix_instances_image", "image_id", "account_id"),
         Index("ix_instances_state", "state"),
         Index("ix_instances_expires", "expires_at"),
         Index("ix_instances_auto_release", "auto_release_at"),

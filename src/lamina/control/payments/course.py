@@ -74,16 +74,17 @@ def foresee(stage: Stage, first_due: datetime | None, now: datetime, rules: Rule
         if first_due is None:
             return None
         stage = _begin(stage, first_due, max(first_due, now), rules)
-    assert stage.overdue_at is not None, "it has begun"
+    overdue_at = stage.overdue_at
+    assert overdue_at is not None, "it has begun"
     begun = {stage.standing: stage.stage_at}
     while stage.next_at is not None:
         standing, at = _FOLLOWING[stage.standing], max(stage.next_at, now)
         stage = _set_next(replace(stage, standing=standing, stage_at=at), rules)
         begun[standing] = at
-    until_suspended = timedelta(hours=rules.find(stage.overdue_at).suspension_hours)
+    until_suspended = timedelta(hours=rules.find(overdue_at).suspension_hours)
     return Course(
-        overdue_at=stage.overdue_at,
-        suspended_at=begun.get(AccountStanding.SUSPENDED, stage.overdue_at + until_suspended),
+        overdue_at=overdue_at,
+        suspended_at=begun.get(AccountStanding.SUSPENDED, overdue_at + until_suspended),
         purging_at=begun[AccountStanding.PURGING],
     )
 

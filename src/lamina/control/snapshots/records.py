@@ -62,6 +62,7 @@ class SnapshotRecord(Record):
         Index("ix_snapshots_disk", "disk_id", "created_at"),
         Index("ix_snapshots_expires_at", "expires_at"),
         Index("ix_snapshots_group", "group_id"),
+        Index("ix_snapshots_key", "key_id", "account_id", "region_id", "created_at", "id"),
         Index("ix_snapshots_source", "source_snapshot_id"),
     )
 
@@ -93,7 +94,7 @@ class SnapshotRecord(Record):
     group_id: Mapped[SnapshotGroupId | None]
     incremental_bytes: Mapped[int | None]
     exclusive_bytes: Mapped[int | None]
-    key_id: Mapped[KeyId | None] = mapped_column(ForeignKey(KeyRecord.id), index=True)
+    key_id: Mapped[KeyId | None] = mapped_column(ForeignKey(KeyRecord.id))
 
     def move_to(self, state: SnapshotState) -> None:
         """Change the state; a change that the table of states does not have is a bug."""

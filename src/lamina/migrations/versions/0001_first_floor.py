@@ -129,6 +129,7 @@ def _create_instances() -> None:
         ["account_id", "region_id", "created_at", "id"],
         unique=False,
     )
+    op.create_index("ix_instances_image", "instances", ["image_id", "account_id"], unique=False)
     op.create_index("ix_instances_state", "instances", ["state"], unique=False)
     op.create_index("ix_instances_expires", "instances", ["expires_at"], unique=False)
     op.create_index("ix_instances_auto_release", "instances", ["auto_release_at"], unique=False)
@@ -279,7 +280,12 @@ def _create_snapshots() -> None:
 
 
 def _index_snapshots() -> None:
-    op.create_index("ix_snapshots_key_id", "snapshots", ["key_id"], unique=False)
+    op.create_index(
+        "ix_snapshots_key",
+        "snapshots",
+        ["key_id", "account_id", "region_id", "created_at", "id"],
+        unique=False,
+    )
     op.create_index(
         "ix_snapshots_account_created",
         "snapshots",

@@ -18,6 +18,7 @@ from lamina.control.bulk_exports.errors import (
 from lamina.control.bulk_exports.start import NewBulkExport
 from lamina.control.bulk_exports.start import start_bulk_export as start
 from lamina.control.idempotency.errors import TokenReusedError
+from lamina.control.images.encrypted import EncryptedSystemSnapshotError
 from lamina.control.images.errors import ArchivedSourceError, ImageNotFoundError, NotSystemSnapshotError
 from lamina.control.images.file_errors import ForeignImageError
 from lamina.control.instances.errors import InstanceNotFoundError
@@ -82,6 +83,7 @@ class StartBulkExportAnswer:
         SnapshotDataMissingError,
         ArchivedSourceError,
         NotSystemSnapshotError,
+        EncryptedSystemSnapshotError,
         ImageNotFoundError,
         ForeignImageError,
         TokenReusedError,
