@@ -152,6 +152,7 @@ from lamina.control.keys.errors import (
     KeyWithoutEncryptionError,
     ServiceKeyError,
 )
+from lamina.control.movable_clock import ClockNotMovableError
 from lamina.control.payments.errors import AmountError, ReferenceUsedError
 from lamina.control.policies.errors import (
     AutomaticQuotaError,
@@ -167,7 +168,7 @@ from lamina.control.provisioning.errors import (
     ImageFamilyNotFoundError,
     NoSystemDiskError,
 )
-from lamina.control.regions.errors import RegionNotFoundError, ZoneNotFoundError
+from lamina.control.regions.errors import RegionInUseError, RegionNotFoundError, ZoneNotFoundError
 from lamina.control.resources.errors import ResourceNotFoundError
 from lamina.control.root_key import RootKeyError
 from lamina.control.shown_tasks.errors import TaskEndedError, TaskNotCancellableError, TaskNotFoundError
@@ -221,6 +222,8 @@ TABLE: Final[Mapping[type[LaminaError], Code]] = {
     AccessKeyNotFoundError: UNKNOWN_ACCESS_KEY,
     InstallationBusyError: INTERNAL_ERROR,  # as the next one
     DatedFileError: INTERNAL_ERROR,  # as the next one
+    RegionInUseError: INTERNAL_ERROR,  # as the next one
+    ClockNotMovableError: INTERNAL_ERROR,  # found by commands and when a service starts
     RootKeyError: INTERNAL_ERROR,  # found when a service starts, never by a call
     # control.tags
     TagKeyError: Code(400, "InvalidTagKey.Malformed"),
