@@ -207,7 +207,10 @@ def _fill_snapshots(session: Session, crowd: Crowd) -> None:
     held = _numbers(crowd.disks // 10)
     holds = {
         "snapshot_id": _id("s-crowd0000000", held * 10),
-        "holder_kind": literal(HolderKind.DISK, HoldRecord.holder_kind.type),
+        "holder_kind": case(
+            (held % 4 == 0, literal(HolderKind.IMAGE, HoldRecord.holder_kind.type)),
+            else_=literal(HolderKind.DISK, HoldRecord.holder_kind.type),
+        ),
         "holder_id": _id("d-crowd0000000", held * 10),
     }
     _insert(session, HoldRecord, held, holds)
@@ -316,6 +319,8 @@ def _suggest(crowd: Crowd, column: Column[Any], n: Number) -> ColumnElement[Any]
         return crowd.owner(n) if column.name == "account_id" else literal(getattr(crowd, column.name))
     if column.name in ("disk_id", "snapshot_id", "task_id"):
         return _id(f"{column.name[0]}-crowd0000000", n)
+    if column.name == "image_id":
+        return _text("images ", n)
     if str(column) in _WORDS:
         return literal(_WORDS[str(column)], column.type)
     for key in column.foreign_keys:

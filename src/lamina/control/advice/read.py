@@ -1,7 +1,7 @@
 """Reading what advice is made from: rows, and what two snapshots differ by."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -24,56 +24,14 @@ from lamina.engine.format import BLOCK_BYTES
 from lamina.engine.repository import Repository
 from lamina.ids import AccountId, DiskId, ImageId, KeyId, PolicyId, RegionId, SnapshotId
 
+_ChainKey = tuple[RegionId, DiskId, KeyId | None]
+
 
 def read_chains(session: Session, account_id: AccountId, now: datetime) -> tuple[Chain, ...]:
     """The chains of an account, of all regions; only what is paid for."""
-    rows = session.execute(
-        select(
-            SnapshotRecord.region_id,
-            SnapshotRecord.disk_id,
-            SnapshotRecord.key_id,
-            SnapshotRecord.id,
-            SnapshotRecord.name,
-            SnapshotRecord.category,
-            SnapshotRecord.incremental_bytes,
-            SnapshotRecord.exclusive_bytes,
-            SnapshotRecord.created_at,
-            SnapshotRecord.kind,
-            is_kept(now),
-        )
-        .where(
-            SnapshotRecord.account_id == account_id,
-            SnapshotRecord.state == SnapshotState.ACCOMPLISHED,
-            SnapshotRecord.is_data_missing.is_(False),
-        )
-        .order_by(SnapshotRecord.created_at, SnapshotRecord.id)
-    )
-    links: defaultdict[tuple[RegionId, DiskId, KeyId | None], list[Link]] = defaultdict(list)
-    for (
-        region_id,
-        disk_id,
-        key_id,
-        snapshot_id,
-        name,
-        category,
-        own,
-        exclusive,
-        created_at,
-        kind,
-        kept,
-    ) in rows:
-        is_archived = category is SnapshotCategory.ARCHIVE
-        link = Link(
-            id=snapshot_id,
-            name=name,
-            storage_class=StorageClass.ARCHIVE if is_archived else StorageClass.STANDARD,
-            incremental_bytes=own or 0,
-            exclusive_bytes=exclusive,
-            created_at=created_at,
-            is_automatic=kind is SnapshotKind.AUTO,
-            is_kept=kept,
-        )
-        links[region_id, disk_id, key_id].append(link)
+    links: defaultdict[_ChainKey, list[Link]] = defaultdict(list)
+    for key, link in _read_links(session, account_id, now):
+        links[key].append(link)
     disks = _read_disks(session, account_id)
     return tuple(
         Chain(
@@ -86,6 +44,37 @@ def read_chains(session: Session, account_id: AccountId, now: datetime) -> tuple
         )
         for (region_id, disk_id, key_id), found in links.items()
     )
+
+
+def _read_links(session: Session, account_id: AccountId, now: datetime) -> Iterator[tuple[_ChainKey, Link]]:
+    """The snapshots that are paid for, oldest first, each with its chain."""
+    columns = (
+        *(SnapshotRecord.region_id, SnapshotRecord.disk_id, SnapshotRecord.key_id, SnapshotRecord.id),
+        *(SnapshotRecord.name, SnapshotRecord.category, SnapshotRecord.kind, SnapshotRecord.created_at),
+        *(SnapshotRecord.incremental_bytes, SnapshotRecord.exclusive_bytes, is_kept(now).label("is_kept")),
+    )
+    rows = session.execute(
+        select(*columns)
+        .where(
+            SnapshotRecord.account_id == account_id,
+            SnapshotRecord.state == SnapshotState.ACCOMPLISHED,
+            SnapshotRecord.is_data_missing.is_(False),
+        )
+        .order_by(SnapshotRecord.created_at, SnapshotRecord.id)
+    )
+    for row in rows:
+        is_archived = row.category is SnapshotCategory.ARCHIVE
+        link = Link(
+            id=row.id,
+            name=row.name,
+            storage_class=StorageClass.ARCHIVE if is_archived else StorageClass.STANDARD,
+            incremental_bytes=row.incremental_bytes or 0,
+            exclusive_bytes=row.exclusive_bytes,
+            created_at=row.created_at,
+            is_automatic=row.kind is SnapshotKind.AUTO,
+            is_kept=row.is_kept,
+        )
+        yield (row.region_id, row.disk_id, row.key_id), link
 
 
 def read_unused_images(session: Session, account_id: AccountId, now: datetime) -> Sequence[UnusedImage]:

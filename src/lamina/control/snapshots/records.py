@@ -112,7 +112,7 @@ class HoldRecord(Record):
     """A reason why a snapshot must stay."""
 
     __tablename__ = "snapshot_holds"
-    __table_args__ = (Index("ix_snapshot_holds_holder", "holder_kind", "holder_id"),)
+    __table_args__ = (Index("ix_snapshot_holds_holder", "holder_kind", "holder_id", "snapshot_id"),)
 
     snapshot_id: Mapped[SnapshotId] = mapped_column(ForeignKey(SnapshotRecord.id), primary_key=True)
     holder_kind: Mapped[HolderKind] = mapped_column(one_of(HolderKind), primary_key=True)

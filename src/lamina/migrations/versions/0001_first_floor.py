@@ -322,7 +322,12 @@ def _create_snapshot_holds() -> None:
         ),
         sa.PrimaryKeyConstraint("snapshot_id", "holder_kind", "holder_id", name="pk_snapshot_holds"),
     )
-    op.create_index("ix_snapshot_holds_holder", "snapshot_holds", ["holder_kind", "holder_id"], unique=False)
+    op.create_index(
+        "ix_snapshot_holds_holder",
+        "snapshot_holds",
+        ["holder_kind", "holder_id", "snapshot_id"],
+        unique=False,
+    )
 
 
 def _create_snapshot_locks() -> None:
