@@ -134,7 +134,9 @@ def rotate(client: EcsClient, *, key_id: str, wait: bool) -> None:
     start = clock.monotonic()
     while (version := _describe(client, key_id)["PrimaryKeyVersion"]) == before:
         if clock.monotonic() - start > _WAIT_SECONDS:
-            raise Fault(f"the rotation of {key_id} has not ended; the service's log tells why", retryable=True)
+            raise Fault(
+                f"the rotation of {key_id} has not ended; the service's log tells why", retryable=True
+            )
         clock.sleep(_POLL_SECONDS)
     say(f"{key_id} has version {version}")
 

@@ -16,9 +16,7 @@ from lamina.ids import RegionId
 from lamina.settings import Settings
 
 HEAD = "region_id,valid_from,currency,standard_per_gib_month,archive_per_gib_month,source,seen_on\n"
-RULES_HEAD = (
-    "valid_from,hours_per_month,counted_hours,free_gib,decimals,due_days,suspension_hours,purge_days,source,seen_on\n"
-)
+RULES_HEAD = "valid_from,hours_per_month,counted_hours,free_gib,decimals,due_days,suspension_hours,purge_days,source,seen_on\n"
 DEFAULT = "default,1970-01-01,EUR,0.03,,own,2026-01-01\n"
 
 
@@ -114,7 +112,10 @@ def test_what_is_wrong_with_a_list_is_said(tmp_path, content, reason):
         ("1970-01-01,720,1,0,2,soon,24,15,own,2026-01-01", "due_days is 'soon'"),
         ("1970-01-01,720,1,0,2,14,48,1,own,2026-01-01", "nothing goes before the suspension"),
         ("2000-01-01,720,1,0,2,14,24,15,own,2026-01-01", "valid from 1970-01-01 on"),
-        ("1970-01-01,720,1,0,2,14,24,15,own,2026-01-01\n1970-01-01,730,1,0,2,14,24,15,own,2026-01-01", "two lines"),
+        (
+            "1970-01-01,720,1,0,2,14,24,15,own,2026-01-01\n1970-01-01,730,1,0,2,14,24,15,own,2026-01-01",
+            "two lines",
+        ),
     ],
 )
 def test_what_is_wrong_with_rules_is_said(tmp_path, line, reason):

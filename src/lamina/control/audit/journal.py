@@ -32,7 +32,9 @@ _CAPACITY: Final = 20_000  # about 10 MB, and some ten seconds of a busy service
 _BATCH: Final = 1000  # about 10 ms of one writer
 _PATIENCE_SECONDS: Final = 5.0  # below the 10 s after which the official clients give up
 _PAUSE_SECONDS: Final = 1.0
-_INSERT: Final = insert(Record.metadata.tables[CallRecord.__tablename__])  # twice as fast as by way of objects
+_INSERT: Final = insert(
+    Record.metadata.tables[CallRecord.__tablename__]
+)  # twice as fast as by way of objects
 
 
 class AuditJournal:
