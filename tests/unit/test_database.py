@@ -10,11 +10,14 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
+from lamina import database_kinds
+from lamina.clock import SystemClock
 from lamina.control.accounts.records import AccessKeyRecord, AccountRecord
 from lamina.control.accounts.states import AccountStanding
 from lamina.control.tables import TABLES
 from lamina.control.tags.records import ResourceType, TagRecord
 from lamina.database import Database, DatabaseFaultError, Record, announce
+from lamina.database_kinds import Turns
 from tests.factories.tasks import rolled_back
 
 START = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -204,3 +207,53 @@ def test_migrations_and_models_agree(tmp_path):
 
 def test_the_list_of_tables_is_complete():
     assert {table.__tablename__ for table in TABLES} == set(Record.metadata.tables)
+
+
+def test_writers_of_one_process_have_their_turns_in_order():
+    turns, order, waiting = Turns(), [], []
+
+    def write(number):
+        with turns.turn():
+            order.append(number)
+
+    with turns.turn():
+        for number in range(20):
+            thread = threading.Thread(target=write, args=(number,))
+            thread.start()
+            waiting.append(thread)
+            wait_until(lambda seen=number: len(turns._waiting) == seen + 1)
+        assert order == []
+    for thread in waiting:
+        thread.join()
+    assert order == list(range(20))
+    with turns.turn():  # and then it is free again
+        order.append("free")
+
+
+def test_a_writer_that_gives_up_waiting_leaves_the_queue(monkeypatch):
+    monkeypatch.setattr(database_kinds, "_BUSY_MILLISECONDS", 20)
+    turns = Turns()
+    with turns.turn():
+        with pytest.raises(TimeoutError), turns.turn():
+            pytest.fail("two had the turn")
+        assert not turns._waiting
+    with turns.turn():
+        pass
+
+
+def test_a_writer_that_comes_too_late_is_a_fault_and_harms_nobody(database, monkeypatch):
+    monkeypatch.setattr(database_kinds, "_BUSY_MILLISECONDS", 20)
+    with database.transaction() as session:
+        session.add(account(1))
+        with pytest.raises(DatabaseFaultError, match="busy") as fault, database.transaction():
+            pytest.fail("two wrote at once")
+    assert fault.value.retryable
+    with database.transaction() as session:
+        assert session.get(AccountRecord, "1") is not None
+
+
+def wait_until(is_so):
+    deadline = SystemClock().monotonic() + 20
+    while not is_so():
+        assert SystemClock().monotonic() < deadline
+        SystemClock().sleep(0.001)

@@ -147,7 +147,7 @@ def test_a_stream_is_read_ahead_of_in_few_requests(store):
         for offset in range(0, disk.size_bytes, step):
             assert bytes(export.read(offset, step)) == disk.read(offset, step)
         stream = reads_of(store) - before
-    assert stream < disk.size_bytes // step // 4, "a request of the store serves many requests of the client"
+    assert stream < disk.size_bytes // step // 2, "a request of the store serves many requests of the client"
 
 
 def test_scattered_reads_are_not_read_ahead_of(store):

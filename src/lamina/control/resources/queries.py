@@ -158,7 +158,10 @@ def _choose_driver(scope: Scope, wanted: TaggedFilter) -> TagCondition:
         query = select(TagRecord.key).where(
             *_belongs(scope, wanted.resource_type), *condition.match(TagRecord)
         )
-        few = query.limit(_COUNTED).subquery()
+        in_order = query.order_by(
+            TagRecord.key, TagRecord.value, TagRecord.resource_id
+        )  # of the index; see `tags`
+        few = in_order.limit(_COUNTED).subquery()
         return scope.session.scalar(select(func.count()).select_from(few)) or 0
 
     conditions = wanted.conditions

@@ -71,7 +71,8 @@ def has_usage(session: Session, usage: SnapshotUsage) -> list[ColumnElement[bool
         held = select(HoldRecord.snapshot_id).where(HoldRecord.holder_kind == kind)
         is_held = held.where(HoldRecord.snapshot_id == SnapshotRecord.id).exists()
         if kind in wanted:
-            counted = session.scalar(select(func.count()).select_from(held.limit(_FEW + 1).subquery())) or 0
+            first = held.order_by(HoldRecord.holder_id).limit(_FEW + 1)  # as for tags
+            counted = session.scalar(select(func.count()).select_from(first.subquery())) or 0
             conditions.append(SnapshotRecord.id.in_(held) if counted <= _FEW else is_held)
         else:
             conditions.append(~is_held)

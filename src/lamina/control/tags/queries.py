@@ -80,7 +80,9 @@ def has_tags_in_long_list(
     rest = dict(tags)
     for key, value in tags.items():
         carriers = _select_carriers(scope, resource_type, key, value)
-        counted = select(func.count()).select_from(carriers.limit(_FEW + 1).subquery())
+        # in the order of an index: otherwise PostgreSQL may read the table from its beginning, in the hope of many hits
+        first = carriers.order_by(TagRecord.resource_id).limit(_FEW + 1)
+        counted = select(func.count()).select_from(first.subquery())
         if (scope.session.scalar(counted) or 0) <= _FEW:
             del rest[key]
             others = has_tags(resource_type, resource_id, rest)
