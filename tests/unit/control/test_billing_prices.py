@@ -17,7 +17,8 @@ from lamina.settings import Settings
 
 HEAD = "region_id,valid_from,currency,standard_per_gib_month,archive_per_gib_month,source,seen_on\n"
 RULES_HEAD = (
-    "valid_from,hours_per_month,counted_hours,free_gib,decimals,due_days,suspension_hours,purge_days,source,seen_on\n"
+    "valid_from,hours_per_month,counted_hours,free_gib,decimals,"
+    "due_days,suspension_hours,purge_days,source,seen_on\n"
 )
 DEFAULT = "default,1970-01-01,EUR,0.03,,own,2026-01-01\n"
 
