@@ -11,7 +11,7 @@ from tests.conformance.conftest import REGION, serving, wait_until
 from tests.conformance.instances import code_of, make_instance
 from tests.conformance.test_policies import apply, create, get
 from tests.factories.payments import write_terms
-from tests.factories.service_process import run_here
+from tests.factories.service_process import advance_to, read_clock, run_here
 
 SIZE = 1 << 20
 SUSPENDED = (403, "InvalidAccountStatus.NotEnoughBalance")
@@ -48,16 +48,8 @@ def operate(account, *arguments):
     return run_here(account.service.data_dir, *arguments)
 
 
-def read_clock(account):
-    return datetime.fromisoformat(operate(account, "clock", "show")["now"])
-
-
 def advance(account, instant):
-    """Move the clock to an instant, or a moment behind it."""
-    if days := (instant - read_clock(account)).days:
-        operate(account, "clock", "advance", f"{days}d")
-    rest = instant - read_clock(account)
-    operate(account, "clock", "advance", f"{int(rest.total_seconds()) + 1}s")
+    advance_to(account.service.data_dir, instant)
 
 
 def standing(account):
@@ -78,7 +70,7 @@ def owed(account):
 
 def fall_behind(account):
     """The month ends, its bill is made, and falls due; answers when."""
-    now = read_clock(account)
+    now = read_clock(account.service.data_dir)
     month = (now.replace(day=1) + 32 * DAY).replace(day=1, hour=0, minute=0, second=0)
     advance(account, month + timedelta(hours=2))
     [charge] = account.lamina().call("DescribeLedger")["Entries"]["Entry"]
@@ -96,7 +88,7 @@ class Estate:
 
     def __init__(self, account):
         self.account = account
-        now = read_clock(account)
+        now = read_clock(account.service.data_dir)
         month_ends = (now.replace(day=1) + 32 * DAY).replace(day=1)
         self.bytes = {}
         self.disk_id = account.make_disk()

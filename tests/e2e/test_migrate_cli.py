@@ -104,7 +104,18 @@ def make_profile(folder, name):
 def start_migration(accounts, *arguments):
     one, two = accounts
     command = [*LAMINA, "migrate", *arguments, "--from", one.path, "--to", two.path]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Where the tests run in a shell's background, SIGINT is ignored, which children inherit.
+        preexec_fn=_heed_interrupts,  # noqa: PLW1509 - nobody forks while another thread holds a lock of ours
+    )
+
+
+def _heed_interrupts():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def migrate(accounts, *arguments, status=0):

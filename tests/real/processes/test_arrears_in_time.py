@@ -11,7 +11,16 @@ import pytest
 from lamina.cli.client import CallRefusedError, EcsClient
 from lamina.clock import SystemClock
 from tests.factories.payments import write_terms
-from tests.factories.service_process import LAMINA, MIB, SECONDS, run_here, serving, wait_for
+from tests.factories.service_process import (
+    LAMINA,
+    MIB,
+    SECONDS,
+    advance_to,
+    read_clock,
+    run_here,
+    serving,
+    wait_for,
+)
 from tests.real.processes.test_movable_clock import REGION, connect, list_snapshots, set_up
 
 DAY = timedelta(days=1)
@@ -21,19 +30,11 @@ def read(folder, *command):
     return run_here(folder / "data", *command)
 
 
-def advance_to(folder, instant: datetime) -> None:
-    rest = instant - datetime.fromisoformat(read(folder, "clock", "show")["now"])
-    if rest.days:
-        read(folder, "clock", "advance", f"{rest.days}d")
-    rest = instant - datetime.fromisoformat(read(folder, "clock", "show")["now"])
-    read(folder, "clock", "advance", f"{int(rest.total_seconds()) + 1}s")
-
-
 def fall_due(folder, client: EcsClient) -> datetime:
     """The month ends; answers when its bill is to be paid."""
-    now = datetime.fromisoformat(read(folder, "clock", "show")["now"])
+    now = read_clock(folder / "data")
     month = (now.replace(day=1) + 32 * DAY).replace(day=1, hour=2, minute=0, second=0)
-    advance_to(folder, month)
+    advance_to(folder / "data", month)
     [charge] = client.call("DescribeLedger")["Entries"]["Entry"]
     return datetime.fromisoformat(charge["DueTime"])
 
@@ -62,7 +63,7 @@ def test_from_the_bill_to_the_purge_and_back(tmp_path):
             (due + 15 * DAY - timedelta(hours=1), "suspended"),
             (due + 15 * DAY, "purging"),
         ):
-            advance_to(tmp_path, at)
+            advance_to(tmp_path / "data", at)
             assert stand(client)["Standing"] == expected
             assert bool(list_snapshots(client)) is (expected != "purging")
         with pytest.raises(CallRefusedError) as refused:
@@ -92,7 +93,7 @@ def test_kills_in_between_lose_and_repeat_nothing(tmp_path):
                 clock, lambda: {each["Status"] for each in list_snapshots(client)} == {"accomplished"}
             )
         due = fall_due(tmp_path, client)
-        advance_to(tmp_path, due + 15 * DAY - timedelta(hours=1))
+        advance_to(tmp_path / "data", due + 15 * DAY - timedelta(hours=1))
         plan = client.call("DescribeArrearsForecast")["Departures"]["Departure"]
         goes = sorted(each["ResourceId"] for each in plan)
         assert len(goes) >= 13
@@ -106,7 +107,7 @@ def test_kills_in_between_lose_and_repeat_nothing(tmp_path):
             service.send_signal(signal.SIGKILL)
             moving.kill()
     with serving(tmp_path), closing(connect(tmp_path)) as client:
-        advance_to(tmp_path, due + 16 * DAY)
+        advance_to(tmp_path / "data", due + 16 * DAY)
         events = stand(client)["Events"]["Event"]
         told = sorted(each["Subject"] for each in events if each["Kind"] != "standing")
         assert [each for each in told if each in goes] == goes, "each of them once"
