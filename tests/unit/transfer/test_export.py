@@ -1,5 +1,6 @@
 """Snapshots as NBD exports: bytes, costs, caching, read-ahead, status runs."""
 
+import math
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,7 @@ import pytest
 
 from lamina.clock import SystemClock
 from lamina.engine.format import BLOCK_BYTES, LEAF_BLOCKS
+from lamina.engine.objects.delayed import DelayedStore
 from lamina.engine.objects.memory import MemoryStore
 from lamina.engine.objects.metered import MeteredStore
 from lamina.engine.objects.store import RequestKind
@@ -137,7 +139,12 @@ def test_equal_blocks_are_fetched_once(store):
         assert reads_of(store) - before == 3
 
 
-def test_a_stream_is_read_ahead_of_in_few_requests(store):
+def test_a_stream_is_read_ahead_of_in_few_requests():
+    # A store that takes its time, as all do over which reading ahead matters: with one that answers at once, the reader
+    # may overtake the threads that fetch for it, and ask for itself.
+    clock = SystemClock()
+    slow = DelayedStore(MemoryStore(), clock=clock, seconds_per_request=0.005, bytes_per_second=math.inf)
+    store = MeteredStore(slow, clock=clock)
     count = 512
     disk = PlainDisk(count * BLOCK_BYTES, blocks_of(*range(count)))
     snapshot = take(make_repository(store), disk)
@@ -147,7 +154,7 @@ def test_a_stream_is_read_ahead_of_in_few_requests(store):
         for offset in range(0, disk.size_bytes, step):
             assert bytes(export.read(offset, step)) == disk.read(offset, step)
         stream = reads_of(store) - before
-    assert stream < disk.size_bytes // step // 2, "a request of the store serves many requests of the client"
+    assert stream < disk.size_bytes // step // 4, "a request of the store serves many requests of the client"
 
 
 def test_scattered_reads_are_not_read_ahead_of(store):
