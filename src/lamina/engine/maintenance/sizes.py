@@ -136,7 +136,8 @@ class SizeIndex:
             Fault: the store or the file failed.
         """
         with self._transaction():
-            for before, gone, after in _list_gaps(self._list_nodes(chain), set(snapshots)):
+            # From the end: a gap at the start gives the node behind it another number, which a later gap would name.
+            for before, gone, after in reversed(_list_gaps(self._list_nodes(chain), set(snapshots))):
                 self._remove(before, gone, after)
             self._insert_missing(chain, snapshots)
             places = list(enumerate(snapshots))

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections import Counter
+from itertools import combinations
 
 import pytest
 from hypothesis import given, settings
@@ -100,6 +101,27 @@ def test_any_history_is_counted_as_a_walk_of_all_maps_would(history):
     expected, stored = count_naively(repository, chains)
     assert {each: pair for each, pair in known.items() if each in expected} == expected
     assert index.stored_bytes == stored
+    index.close()
+
+
+@pytest.mark.parametrize("kept", [each for n in range(6) for each in combinations(range(5), n)])
+def test_any_snapshots_may_go_between_two_counts(repository, kept):
+    disk = SparseDisk(8 * BLOCK_BYTES)
+    chain = []
+    for number in range(6):  # places that change in each, in every other, in none; contents that come back
+        for place in range(8):
+            disk.write(place * BLOCK_BYTES, fill(f"content {number // (place + 1) % 3}"))
+        chain.append(take(repository, disk, parent=chain[-1] if chain else None).snapshot_id)
+    *old, new = chain
+    index = SizeIndex(repository)
+    known = as_pairs(index.count("d", old))
+    left = [old[number] for number in kept]
+    for gone in set(old) - set(left):
+        repository.delete_snapshot(gone)
+    for now in (left, [*left, new]):
+        known |= as_pairs(index.count("d", now))
+        expected, stored = count_naively(repository, {"d": now})
+        assert ({each: known[each] for each in now}, index.stored_bytes) == (expected, stored)
     index.close()
 
 
