@@ -9,6 +9,9 @@ from tests.tidy.source_tree import PACKAGE, ROOT, list_public, list_sources
 
 # `[text](target)`; links to the web and to a heading of the same page are not followed.
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
+CODE = re.compile(r"`([^`]+)`")
+# It adds the facts of its task to each event.
+FORWARDS = "lamina/tasks/attempt.py"
 CODE_PATH = re.compile(r"`([a-z][\w-]*(?:/[\w.-]+)+\.(?:py|md))`")
 
 
@@ -60,19 +63,43 @@ def test_links_and_paths_in_documents_lead_somewhere():
     assert not broken, f"these documents name files that are not there: {broken}"
 
 
-def test_every_alarm_is_in_the_operations_manual():
+def test_every_event_that_asks_for_somebody_is_in_the_operations_manual():
+    named = _read_events()
+    silent = sorted(f"{event} ({level})" for event, level in _find_events() if named.get(event) != level)
+    assert not silent, f"docs/operations.md does not say what to do about: {silent}"
+    stale = sorted(named.keys() - {event for event, _ in _find_events()})
+    assert not stale, f"docs/operations.md explains events that are no longer logged: {stale}"
+
+
+def _read_events() -> dict[str, str]:
+    """Event to level, from the table of the manual."""
     manual = (ROOT / "docs" / "operations.md").read_text()
-    alarms = {
-        event.value
-        for source in list_sources("src")
-        for call in ast.walk(source.tree)
-        if isinstance(call, ast.Call)
-        for level, event in pairwise(call.args)
-        if isinstance(level, ast.Attribute) and level.attr == "CRITICAL" and isinstance(event, ast.Constant)
-    }
-    assert alarms
-    missing = sorted(event for event in alarms if f"| `{event}` | critical |" not in manual)
-    assert not missing, f"docs/operations.md does not say what to do about: {missing}"
+    rows = manual.partition("| event | level |")[2].partition("\n\n")[0].splitlines()
+    return {event: row.split("|")[2].strip() for row in rows[2:] for event in CODE.findall(row.split("|")[1])}
+
+
+def _find_events() -> set[tuple[str, str]]:
+    """What is logged as a warning or worse, with its level. Both have to be literals, so that they can be found."""
+    found = set()
+    for source in list_sources("src"):
+        for call in ast.walk(source.tree):
+            if not isinstance(call, ast.Call) or source.name.endswith("lamina/telemetry.py"):
+                continue
+            for level, event in pairwise(call.args):
+                if isinstance(level, ast.Attribute) and ast.unparse(level.value) == "logging":
+                    assert isinstance(event, ast.Constant), (
+                        f"{source.name}:{call.lineno}: name the event here"
+                    )
+                    found.add((event.value, level.attr.lower()))
+            called = ast.unparse(call.func)
+            if called == "log":
+                assert ast.unparse(call.args[1]).startswith("logging.") or source.name.endswith(FORWARDS), (
+                    f"{source.name}:{call.lineno}: name the level here"
+                )
+            if called == "log_failure":
+                assert isinstance(call.args[1], ast.Constant)
+                found.add((call.args[1].value, "error"))
+    return {(event, level) for event, level in found if level not in ("info", "debug")}
 
 
 def _is_overload(node: ast.AST) -> bool:

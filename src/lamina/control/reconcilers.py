@@ -137,5 +137,7 @@ def sweep_repositories(plant: Installation) -> None:
             log_failure(_LOGGER, "a repository could not be swept", failure, **facts)
             continue
         facts |= {"removed_bytes": report.removed_bytes, "waiting_bytes": report.waiting_bytes}
-        level = logging.CRITICAL if report.damage else logging.INFO
-        log(_LOGGER, level, "a repository was swept", **facts, damage=report.damage)
+        if report.damage:
+            log(_LOGGER, logging.CRITICAL, "a sweep met damage", **facts, damage=report.damage)
+        else:
+            log(_LOGGER, logging.INFO, "a repository was swept", **facts)

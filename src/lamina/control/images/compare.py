@@ -30,5 +30,10 @@ def compare_images(plant: Installation) -> None:
             was_usable = image.state in USABLE
             image.move_to(ImageState.UNAVAILABLE if was_usable else ImageState.AVAILABLE)
     for image in changed:
-        level = logging.WARNING if image.state is ImageState.UNAVAILABLE else logging.INFO
-        log(_LOGGER, level, "an image follows its snapshots", image_id=image.id, state=image.state.value)
+        log(
+            _LOGGER,
+            logging.WARNING,
+            "an image follows its snapshots",
+            image_id=image.id,
+            state=image.state.value,
+        )

@@ -85,9 +85,10 @@ def _mark(plant: Installation, repository: Repository | None, snapshot_id: Snaps
             return
         snapshot.is_data_missing = is_missing
         sum_up_chain(session, snapshot, plant.clock.now())
-    level = logging.CRITICAL if is_missing else logging.INFO
-    event = "the data of a snapshot is missing" if is_missing else "the data of a snapshot is there again"
-    log(_LOGGER, level, event, snapshot_id=snapshot_id)
+    if is_missing:
+        log(_LOGGER, logging.CRITICAL, "the data of a snapshot is missing", snapshot_id=snapshot_id)
+    else:
+        log(_LOGGER, logging.INFO, "the data of a snapshot is there again", snapshot_id=snapshot_id)
 
 
 def _adopt(plant: Installation, repository: Repository, place: Place, snapshot_id: SnapshotId) -> None:
@@ -109,5 +110,7 @@ def _adopt(plant: Installation, repository: Repository, place: Place, snapshot_i
             return
         scope = plant.scope(session, place.account_id, place.region_id)
         disk = adopt_snapshot(scope, manifest, note, place.key_id)
-    event = "a snapshot without a row got it back" if disk is not None else "a snapshot is not the service's"
-    log(_LOGGER, logging.WARNING, event, snapshot_id=snapshot_id)
+    if disk is None:
+        log(_LOGGER, logging.WARNING, "a snapshot is not the service's", snapshot_id=snapshot_id)
+    else:
+        log(_LOGGER, logging.WARNING, "a snapshot without a row got it back", snapshot_id=snapshot_id)
