@@ -54,7 +54,8 @@ def blank(tmp_path):
 
 def test_nbdinfo_reads_what_we_offer(serve, disk):
     with RawFileExport(disk, description="a test disk") as export, serve(export) as uri:
-        (told,) = json.loads(run("nbdinfo", "--json", uri))["exports"]
+        # What it guesses about the content is garbage, not even text, where the program `file` is missing.
+        (told,) = json.loads(run("nbdinfo", "--no-content", "--json", uri))["exports"]
         assert told["description"] == "a test disk"
         assert told["export-size"] == SIZE
         assert told["contexts"] == ["base:allocation"]
