@@ -149,8 +149,7 @@ def open_installation(
             clock=clock,
             settings=settings,
             preferences=preferences,
-            limits=limits
-            or Limits(compatibility=preferences.compatibility, may_copy_snapshots=preferences.copy_snapshots),
+            limits=limits or _choose_limits(preferences),
             root_key=root_key,
             vault=Vault(root_key),
             keys=keys,
@@ -162,6 +161,15 @@ def open_installation(
             tariff=tariff,
             buckets=Buckets(database, root_key, choose_settings, SystemClock(), directory),
         )
+
+
+def _choose_limits(preferences: Preferences) -> Limits:
+    return Limits(
+        compatibility=preferences.compatibility,
+        may_copy_snapshots=preferences.copy_snapshots,
+        manual_snapshots_per_disk=preferences.quotas.manual,
+        automatic_snapshots_per_disk=preferences.quotas.automatic,
+    )
 
 
 @contextmanager

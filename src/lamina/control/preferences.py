@@ -44,6 +44,19 @@ class CallRates:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotQuotas:
+    """How many snapshots a disk may have. The defaults are those of the Snapshot FAQ.
+
+    Attributes:
+        manual: at this many, CreateSnapshot is refused.
+        automatic: at this many, a policy deletes the earliest one before it makes another.
+    """
+
+    manual: int = 256
+    automatic: int = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preferences:
     """How an installation behaves.
 
@@ -60,6 +73,7 @@ class Preferences:
         collect_payments: whether bills are to be paid, and what the rules say happens to accounts that do not. Off
             unless the file says so: who runs this for themselves must never lose snapshots to a bill.
         rates: how often the API may be called.
+        quotas: how many snapshots a disk may have.
         root_key_command: a program that writes the root key; None is the file in the installation's folder.
     """
 
@@ -72,6 +86,7 @@ class Preferences:
     billing_rules: Path | None = None
     collect_payments: bool = False
     rates: CallRates = CallRates()
+    quotas: SnapshotQuotas = SnapshotQuotas()
     root_key_command: str | None = None
 
     def choose_settings(self, region_id: RegionId, common: Settings) -> Settings:
@@ -88,11 +103,15 @@ class Preferences:
 
 _RATES: Final = CallRates()
 _Rate = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
+_QUOTAS: Final = SnapshotQuotas()
+_Quota = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 
 
 class _LimitsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     calls_per_second: _Rate = _RATES.per_action
     key_calls_per_second: _Rate = _RATES.per_key
+    manual_snapshots_per_disk: _Quota = _QUOTAS.manual
+    automatic_snapshots_per_disk: _Quota = _QUOTAS.automatic
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -137,5 +156,9 @@ def read_preferences(directory: Path) -> Preferences:
         billing_rules=None if found.billing_rules is None else directory / found.billing_rules,
         collect_payments=found.collect_payments,
         rates=CallRates(per_action=found.limits.calls_per_second, per_key=found.limits.key_calls_per_second),
+        quotas=SnapshotQuotas(
+            manual=found.limits.manual_snapshots_per_disk,
+            automatic=found.limits.automatic_snapshots_per_disk,
+        ),
         root_key_command=found.root_key_command,
     )

@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Final
 
 from sqlalchemy.orm import Session
 
 from lamina.clock import Clock
 from lamina.control.long_lists import LongLists
-from lamina.control.preferences import Compatibility
+from lamina.control.preferences import Compatibility, SnapshotQuotas
 from lamina.ids import AccountId, RegionId
+
+_QUOTAS: Final = SnapshotQuotas()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +47,8 @@ class Limits:
         compatibility: which description of the service counts where the FAQ and today's API differ.
     """
 
-    manual_snapshots_per_disk: int = 256
-    automatic_snapshots_per_disk: int = 1000
+    manual_snapshots_per_disk: int = _QUOTAS.manual
+    automatic_snapshots_per_disk: int = _QUOTAS.automatic
     policies_per_region: int = 100
     disks_per_group: int = 16
     group_gib: int = 32 * 1024

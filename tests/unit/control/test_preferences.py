@@ -11,6 +11,7 @@ from lamina.control.preferences import (
     Preferences,
     read_preferences,
 )
+from lamina.control.snapshots.errors import SnapshotQuotaError
 from lamina.failures import Refusal
 from tests.factories.installation import open_site
 
@@ -55,6 +56,8 @@ def test_what_a_file_may_say(tmp_path, text, compatibility, copies, days):
         "[limits]\ncalls_per_second = inf",
         "[limits]\nkey_calls_per_second = -1",
         "[limits]\ncalls_per_minute = 1",
+        "[limits]\nmanual_snapshots_per_disk = 0",
+        "[limits]\nautomatic_snapshots_per_disk = 1.5",
         "\x00",
     ],
 )
@@ -74,3 +77,13 @@ def test_verbs_see_it(tmp_path):
     with open_site(tmp_path) as site, site.scope() as scope:
         assert scope.compatibility is Compatibility.API_2026
         assert scope.limits.may_copy_snapshots
+
+
+def test_the_quotas_of_snapshots_are_settings_of_the_installation(tmp_path):
+    write(tmp_path / "data", "[limits]\nmanual_snapshots_per_disk = 1\nautomatic_snapshots_per_disk = 7")
+    with open_site(tmp_path) as site:
+        disk_id = site.make_imported(b"x")
+        site.make_snapshot(disk_id)
+        with pytest.raises(SnapshotQuotaError):
+            site.start_snapshot(disk_id)
+        assert site.installation.limits.automatic_snapshots_per_disk == 7
