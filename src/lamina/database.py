@@ -211,8 +211,9 @@ class Database:
         """A session that writes: committed at the end, rolled back by any exception.
 
         What it reads does not change until it ends: from its first statement on nobody else writes. With `of`,
-        that is so for the rows of one account, the only ones that it may then look at; the transactions of
-        other accounts go on beside it, where the database can do that.
+        that is so for the rows of one account; the transactions of other accounts go on beside it, where the
+        database can do that. It may rely on no row of another account then, but for one that it locks by itself:
+        that of an image that is shared with the account (`control.images.queries`).
 
         Args:
             of: the id of an account.
