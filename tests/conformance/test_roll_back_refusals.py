@@ -10,6 +10,7 @@ from lamina.control.accounts.standing import set_standing
 from lamina.control.accounts.states import AccountStanding
 from lamina.control.installation import open_metadata
 from lamina.control.instances.locks import set_security_lock
+from tests.conformance.conftest import REGION
 from tests.conformance.instances import connected, data_disk, list_disks_of, make_instance, start
 
 DATA = os.urandom(1 << 16)
@@ -81,8 +82,24 @@ def test_b33_the_instance_is_locked_or_its_account_overdue(service, account):
     change(set_security_lock, instance_id, is_locked=False)
     change(set_standing, account.account_id, AccountStanding.SUSPENDED)
     code, message = refuse(account, disk_id, snapshot_id)
+    assert code == (403, "InstanceExpiredOrInArrears")
+    assert "settle" in message
+    disks = [m.ResetDisksRequestDisk(disk_id=disk_id, snapshot_id=snapshot_id)]
+    with pytest.raises(ClientException) as refused:
+        account.new_sdk().reset_disks(m.ResetDisksRequest(region_id=REGION, disk=disks))
+    assert (refused.value.status_code, refused.value.code) == (403, "InstanceExpiredOrInArrears")
+    assert account.describe("Disk", disk_id)["Status"] == "In_use", "a refusal changes nothing"
+
+
+def test_b33_the_account_is_overdue_and_the_disk_has_no_instance(service, account):
+    disk_id, snapshot_id = make(account)
+    with open_metadata(service.data_dir) as (database, _), database.transaction() as session:
+        set_standing(session, account.account_id, AccountStanding.SUSPENDED)
+    code, message = refuse(account, disk_id, snapshot_id)
     assert code == (403, "InvalidAccountStatus.NotEnoughBalance")
     assert "settle" in message
+    assert account.describe("Disk", disk_id)["Status"] == "Available"
+    assert account.read(disk_id, len(DATA)) == DATA
 
 
 def test_b33_the_disk_is_open(account):

@@ -81,6 +81,6 @@ class ResetDiskAnswer:
 )
 def reset_disk(call: Call, scope: Scope, request: ResetDiskRequest) -> ResetDiskAnswer:
     """Roll a disk back to one of its own snapshots; it is `ReIniting` until that is done."""
-    call.require_snapshot_service()
     reset(scope, request.disk_id, request.snapshot_id)
+    call.require_snapshot_service()  # behind the instance, whose arrears have a code of their own
     return ResetDiskAnswer()

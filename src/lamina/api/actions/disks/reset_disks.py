@@ -115,9 +115,9 @@ def reset_disks(call: Call, scope: Scope, request: ResetDisksRequest) -> ResetDi
     """Roll several disks back, each to one of its own snapshots: all of them, or none if one is refused."""
     if not request.disk:
         raise ApiError(MISSING_PARAMETER, "The parameter Disk.N.DiskId is mandatory and is missing")
-    call.require_snapshot_service()
     for each in request.disk:
         reset_disk(scope, each.disk_id, each.snapshot_id)  # a refusal takes the whole transaction back
+    call.require_snapshot_service()  # behind the instances, whose arrears have a code of their own
     return ResetDisksAnswer(
         operation_progress_set=tuple(
             OperationShape(
