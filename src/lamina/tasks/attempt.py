@@ -60,11 +60,16 @@ class Attempt(Generic[P]):
             DatabaseFaultError: the task's row could not be written; the lease runs out by itself.
         """
         try:
+            self._go_on()
+        except LeaseLostError as lost:
+            self._log(logging.WARNING, "a task has another owner now", reason=str(lost))
+
+    def _go_on(self) -> None:
+        """The same; raises `LeaseLostError`, also when the task cannot be given back because of that."""
+        try:
             failure = self._claim.failure if self._claim.is_undoing else self._go_forward()
             if failure is not None:
                 self._go_backward(failure)
-        except LeaseLostError as lost:
-            self._log(logging.WARNING, "a task has another owner now", reason=str(lost))
         except WorkerStoppingError:
             self._jot(lambda session: self._lease.give_back(session, self._attempt))
         except _RetryLaterError as retry:

@@ -2,20 +2,23 @@
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
+import msgspec
+
 from lamina.clock import Clock
 from lamina.database import Database
-from lamina.failures import Fault
 from lamina.tasks.attempt import Attempt
 from lamina.tasks.context import Signals
 from lamina.tasks.errors import LeaseLostError
 from lamina.tasks.lease import HEARTBEAT_SECONDS, Claim, Claimant, Lease, Vacancy, claim, requeue_orphans
+from lamina.tasks.outcome import Failure
 from lamina.tasks.owner import Owner
 from lamina.tasks.records import CANCEL_TOPIC, name_lane_topic
-from lamina.tasks.task import AnyKind
+from lamina.tasks.states import TaskState
+from lamina.tasks.task import AnyKind, BoundTask
 from lamina.telemetry import get_logger, log_failure
 
 P = TypeVar("P")
@@ -161,8 +164,9 @@ class Runner(Generic[P]):
                     return False
                 self._turns[lane] += 1
                 signals = stack.enter_context(self._holding(claimed, lane))
-            bound = self._kinds[claimed.kind].bind(claimed.arguments)
-            Attempt(claimed, bound, self._plant, signals).run()
+            bound = self._bind(claimed)
+            if bound is not None:
+                Attempt(claimed, bound, self._plant, signals).run()
         return True
 
     def beat(self) -> None:
@@ -179,6 +183,17 @@ class Runner(Generic[P]):
                         each.signals.raise_signal(each.signals.cancelled)
                 except LeaseLostError:
                     each.signals.raise_signal(each.signals.lost)
+
+    def _bind(self, claimed: Claim) -> BoundTask[P] | None:
+        """The steps of a task; if its arguments cannot be read any more, it ends, and reconcilers see to the rest."""
+        try:
+            return self._kinds[claimed.kind].bind(claimed.arguments)
+        except msgspec.MsgspecError as error:
+            facts = {"task_id": claimed.lease.task_id, "kind": claimed.kind}
+            log_failure(_LOGGER, "the arguments of a task cannot be read", error, **facts)
+            with suppress(LeaseLostError), claimed.lease.jotting() as session:
+                claimed.lease.end(session, TaskState.FAILED, Failure.of(error))
+            return None
 
     def _describe_vacancy(self, lane: str) -> Vacancy:
         with self._lock:
@@ -212,8 +227,8 @@ class Runner(Generic[P]):
             rings = self._bells[lane].count()
             try:
                 found = self.run_next(lane)
-            except Fault as failure:
-                log_failure(_LOGGER, "the database failed a worker", failure, lane=lane)
+            except Exception as failure:  # noqa: BLE001 - whatever it is, the lane must not lose a thread
+                log_failure(_LOGGER, "a worker failed", failure, lane=lane)
                 found = False
             if not found:
                 self._bells[lane].wait(rings, _LOOK_AGAIN_SECONDS)
@@ -223,7 +238,7 @@ class Runner(Generic[P]):
             rings = self._cancelling.count()
             try:
                 self.beat()
-            except Fault as failure:
+            except Exception as failure:  # noqa: BLE001 - without the keeper every lease of the process runs out
                 log_failure(_LOGGER, "a heartbeat failed", failure)
             self._cancelling.wait(rings, HEARTBEAT_SECONDS)
 

@@ -6,13 +6,20 @@ import pytest
 from sqlalchemy import text
 
 from lamina.failures import Fault
-from lamina.tasks.errors import LeaseLostError
+from lamina.tasks.errors import LeaseLostError, WorkerStoppingError
 from lamina.tasks.lease import LEASE, PATIENCE, Claimant, Vacancy, backoff, claim, requeue_orphans
 from lamina.tasks.owner import Owner
 from lamina.tasks.states import TaskState
 from tests.factories.tasks import Killed
 
 LATER = LEASE + timedelta(seconds=1)
+
+
+def raising(error):
+    def step(_context):
+        raise error
+
+    return step
 
 
 @pytest.fixture
@@ -103,6 +110,26 @@ def test_an_owner_notices_in_the_middle_of_a_step_that_its_lease_is_lost(bench, 
     assert seen == [True]
     assert bench.diary.lines == ["run one"], "nothing is undone or settled: that is the new owner's"
     assert bench.task(task_id).state is TaskState.RUNNING
+
+
+@pytest.mark.parametrize("error", [Fault("slow", retryable=True), WorkerStoppingError("bye")])
+@pytest.mark.parametrize("where", ["run", "undo"])
+def test_an_owner_that_cannot_even_give_its_task_back_leaves_it_to_the_new_one(bench, take, error, where):
+    task_id = bench.add()
+
+    def slow(_context):
+        bench.clock.advance(LATER)
+        assert take(2) is not None
+        raise error
+
+    if where == "run":
+        bench.diary.on_run["one"] = slow
+    else:
+        bench.diary.on_run["one"] = raising(Fault("gone", retryable=False))
+        bench.diary.on_undo["one"] = slow
+    assert bench.runner.run_next("quick"), "the thread goes on with other work"
+    assert bench.task(task_id).state is TaskState.RUNNING
+    assert bench.task(task_id).owner.startswith("elsewhere")
 
 
 def test_a_process_never_takes_over_from_itself(bench, take):

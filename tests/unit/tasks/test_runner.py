@@ -4,10 +4,14 @@ import itertools
 import threading
 from datetime import timedelta
 
+from sqlalchemy import update
+
 from lamina.clock import SystemClock
 from lamina.tasks.lease import LEASE
+from lamina.tasks.outcome import Failure
 from lamina.tasks.queue import find_active
 from lamina.tasks.reconcile import Reconciler, Reconciling
+from lamina.tasks.records import TaskRecord
 from lamina.tasks.runner import Runner
 from lamina.tasks.states import TaskState
 from lamina.tasks.task import QUICK
@@ -31,6 +35,45 @@ def test_new_work_wakes_a_sleeping_worker(bench):
             assert done.wait(SECONDS)
             done.clear()
             wait_until(lambda: not is_busy(bench))
+    finally:
+        assert runner.stop(patience_seconds=SECONDS)
+
+
+def test_a_task_whose_arguments_cannot_be_read_any_more_ends_and_keeps_nobody_busy(bench):
+    broken = bench.add(key="broken")
+    with bench.database.transaction() as session:
+        session.execute(update(TaskRecord).values(arguments='{"text": 1}'))
+    whole = bench.add(key="whole")
+    assert bench.runner.run_until_idle() == 2
+    assert [bench.task(each).state for each in (broken, whole)] == [TaskState.FAILED, TaskState.SUCCEEDED]
+    assert Failure.of(ValueError()).kind.value in bench.task(broken).failure
+    bench.add(key="broken")
+
+
+def test_no_thread_ends_by_an_error_that_nobody_expected(bench):
+    """Neither a worker's, nor the keeper's; each goes on with the next round."""
+    done, beaten = threading.Event(), threading.Event()
+    bench.diary.on_settle = done.set
+
+    class Brittle(Runner):
+        def run_next(self, lane):
+            if not done.is_set() and next(rounds) < 4:
+                raise ValueError("a bug")
+            return super().run_next(lane)
+
+        def beat(self):
+            if next(beats) == 0:
+                raise ValueError("another bug")
+            beaten.set()
+            super().beat()
+
+    rounds, beats = itertools.count(), itertools.count()
+    runner = Brittle(bench.database, SystemClock(), bench.diary, (DIARY,), {QUICK: 2})
+    runner.start()
+    try:
+        bench.add()
+        assert done.wait(SECONDS)
+        assert beaten.wait(SECONDS)
     finally:
         assert runner.stop(patience_seconds=SECONDS)
 
