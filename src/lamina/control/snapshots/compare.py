@@ -26,6 +26,7 @@ from lamina.ids import SnapshotId
 from lamina.telemetry import get_logger, log, log_failure
 
 _LOGGER: Final = get_logger(__name__)
+_AT_ONCE: Final = 1000  # rows in memory
 
 
 def compare_with_stores(plant: Installation) -> None:
@@ -54,25 +55,31 @@ def list_places(plant: Installation) -> list[Place]:
 
 def _compare(plant: Installation, place: Place) -> None:
     repository = plant.repositories.find(place.account_id, place.region_id, place.key_id)
-    stored = frozenset(repository.list_snapshots()) if repository is not None else frozenset()
+    stored = set(repository.list_snapshots()) if repository is not None else set()
+    rows = (
+        select(SnapshotRecord.id, SnapshotRecord.state, SnapshotRecord.is_data_missing)
+        .where(
+            SnapshotRecord.account_id == place.account_id,
+            SnapshotRecord.region_id == place.region_id,
+            SnapshotRecord.key_id.is_not_distinct_from(place.key_id),
+        )
+        .execution_options(yield_per=_AT_ONCE)  # there may be a million
+    )
+    doubtful = []
     with plant.database.reading() as session:
-        known = {
-            snapshot.id: snapshot
-            for snapshot in session.scalars(
-                select(SnapshotRecord).where(
-                    SnapshotRecord.account_id == place.account_id,
-                    SnapshotRecord.region_id == place.region_id,
-                    SnapshotRecord.key_id.is_not_distinct_from(place.key_id),
-                )
-            )
-        }
-    for snapshot in known.values():
-        is_missing = snapshot.id not in stored
-        if snapshot.state is SnapshotState.ACCOMPLISHED and snapshot.is_data_missing != is_missing:
-            _mark(plant, repository, snapshot.id)
-    for snapshot_id in sorted(stored - known.keys()):
+        for snapshot_id, state, is_missing in session.execute(rows):
+            if state is SnapshotState.ACCOMPLISHED and is_missing == (snapshot_id in stored):
+                doubtful.append(snapshot_id)
+            stored.discard(snapshot_id)
+    for snapshot_id in doubtful:
+        _mark(plant, repository, snapshot_id)
+    for snapshot_id in sorted(stored):
         assert repository is not None, "what is stored is in a repository"
-        _adopt(plant, repository, place, snapshot_id)
+        try:
+            _adopt(plant, repository, place, snapshot_id)
+        except Corruption as damage:
+            facts = {"snapshot_id": snapshot_id, "reason": str(damage)}
+            log(_LOGGER, logging.CRITICAL, "a damaged snapshot cannot get its row back", **facts)
 
 
 def _mark(plant: Installation, repository: Repository | None, snapshot_id: SnapshotId) -> None:
