@@ -1,11 +1,12 @@
 """Carrying the plan out for accounts whose payments are overdue: what is due goes, in the order of the plan.
 
-Whatever goes does so in one transaction with its line in the history of the account, and only while the account still
-stands as it did when the plan was made: a payment stops everything at once, a crash repeats nothing.
+Whatever goes does so in one transaction with its line in the history of the account, and only if the account still
+stands as it did when the plan was made and the plan still names it then: a payment stops everything at once, what its
+owner decided to keep longer stays, a crash repeats nothing.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -58,12 +59,13 @@ def carry_out_arrears(plant: Installation, *, batch: int = BATCH) -> None:
 def _carry_out(plant: Installation, account_id: AccountId, standing: AccountStanding, batch: int) -> None:
     now = plant.clock.now()
     with plant.database.reading() as session:
-        due = _plan_due(plant, session, account_id, now)
-    for start in range(0, len(due), batch):
+        planned = [each.id for each in _plan_due(plant, session, account_id, now)]
+    for start in range(0, len(planned), batch):
         with plant.database.transaction(of=account_id) as session:
             if session.get_one(AccountRecord, account_id).standing is not standing:
                 return  # it has paid, or the next stage has begun: the next look plans anew
-            gone = [each for each in due[start : start + batch] if _delete(plant, session, account_id, each)]
+            due = _plan_due(plant, session, account_id, now, among=planned[start : start + batch])
+            gone = [each for each in due if _delete(plant, session, account_id, each)]
             for each in gone:
                 note_event(session, account_id, _tell(each), now)
         for each in gone:
@@ -72,16 +74,26 @@ def _carry_out(plant: Installation, account_id: AccountId, standing: AccountStan
 
 
 def _plan_due(
-    plant: Installation, session: Session, account_id: AccountId, now: datetime
+    plant: Installation,
+    session: Session,
+    account_id: AccountId,
+    now: datetime,
+    *,
+    among: Collection[str] | None = None,
 ) -> Sequence[Departure]:
+    """What goes now; of these ids, if any are given: what was due a moment ago may be kept longer meanwhile."""
     position = get_position(session, account_id, now, plant.tariff.rules)
     if position.course is None:
         return ()
     is_purging = position.standing is AccountStanding.PURGING
-    snapshots = read_due_snapshots(session, account_id, now, is_purging=is_purging)
+    snapshots = read_due_snapshots(session, account_id, now, is_purging=is_purging, among=among)
     policies = read_policies(session, account_id) if is_purging else ()
     due = list_due(plan_arrears(position.course, snapshots, policies), now)
-    return [each for each in due if is_purging or each.cause is Cause.RETENTION]
+    return [
+        each
+        for each in due
+        if (is_purging or each.cause is Cause.RETENTION) and (among is None or each.id in among)
+    ]
 
 
 def _delete(plant: Installation, session: Session, account_id: AccountId, departure: Departure) -> bool:

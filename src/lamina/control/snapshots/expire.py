@@ -30,7 +30,10 @@ def expire_snapshots(plant: Installation) -> None:
         ).all()
     for snapshot_id, account_id, region_id in due:
         try:
-            with plant.database.transaction() as session:
+            with plant.database.transaction(of=account_id) as session:
+                snapshot = session.get(SnapshotRecord, snapshot_id)
+                if snapshot is None or snapshot.expires_at is None or snapshot.expires_at > now:
+                    continue  # its owner deleted it meanwhile, or keeps it longer
                 delete_snapshot(plant.scope(session, account_id, region_id), snapshot_id)
         except SnapshotNotFoundError:
             continue  # its owner deleted it meanwhile
