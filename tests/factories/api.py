@@ -7,14 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from lamina.api.call import Services
 from lamina.api.nonces import NonceStore
 from lamina.api.rate_limit import RateLimiter
 from lamina.api.server import HttpReply, HttpRequest, Pipeline
 from lamina.api.signature import ACS3, SignedCall, sign_acs3
-from lamina.api.wire import parse_pairs
 from lamina.clock import ManualClock
 from lamina.control.accounts.access_keys import AccessKey, NewKey, add_access_key
 from lamina.control.accounts.create import create_account
@@ -85,7 +84,7 @@ class Caller:
         signed = SignedCall(
             method="POST",
             path="/",
-            query=parse_pairs(query.encode(), "query"),
+            query=tuple(parse_qsl(query, keep_blank_values=True)),
             form=(),
             headers={name: (value,) for name, value in headers.items()},
             body=body,

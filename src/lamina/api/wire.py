@@ -39,7 +39,7 @@ def parse_pairs(raw: bytes, where: str) -> tuple[Pair, ...]:
         where: what to call it in the refusal.
 
     Raises:
-        ApiError: not UTF-8, a broken escape, a name given twice, or more than 2000 parameters.
+        ApiError: not UTF-8, a broken escape, a zero character, a name given twice, or more than 2000 parameters.
     """
     parts = [part for part in raw.split(b"&") if part]
     if len(parts) > _MAX_PARAMETERS:
@@ -160,18 +160,27 @@ def _decode(raw: bytes, where: str) -> str:
     if _BAD_ESCAPE.search(raw):
         raise _invalid(f"the {where} has a % that two hexadecimal digits do not follow")
     try:
-        return unquote_to_bytes(raw.replace(b"+", b" ")).decode()
+        text = unquote_to_bytes(raw.replace(b"+", b" ")).decode()
     except UnicodeDecodeError as error:
         raise _invalid(f"the {where} is not UTF-8") from error
+    return _without_zeros(text, where)
+
+
+def _without_zeros(text: str, where: str) -> str:
+    """PostgreSQL takes no zero characters in texts, so no value may have one, whatever the database."""
+    if "\0" in text:
+        raise _invalid(f"the {where} holds a zero character (U+0000); leave it out")
+    return text
 
 
 def _read_item(match: re.Match[str], name: str) -> str:
     if match["double"] is None:
         return match["single"] if match["single"] is not None else match["number"]
     try:
-        return msgspec.json.decode(match["double"].encode(), type=str)
+        text = msgspec.json.decode(match["double"].encode(), type=str)
     except (msgspec.MsgspecError, UnicodeEncodeError) as error:
         raise _invalid(f"the parameter {name} holds a text that is no JSON: {error}") from error
+    return _without_zeros(text, f"parameter {name}")
 
 
 def _invalid(message: str) -> ApiError:

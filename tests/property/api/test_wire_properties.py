@@ -3,6 +3,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from urllib.parse import quote, quote_plus, urlencode
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,14 +11,26 @@ from lamina.api.codes import ApiError
 from lamina.api.schema import decode, param, to_tree
 from lamina.api.wire import Parameters, encode_json, encode_xml, parse_pairs, parse_text_list
 
-text = st.text(st.characters(codec="utf-8"))
-names = st.text(st.characters(codec="utf-8"), min_size=1)
+characters = st.characters(codec="utf-8", exclude_characters="\0")
+text = st.text(characters)
+names = st.text(characters, min_size=1)
 
 
 @given(st.dictionaries(names, text), st.sampled_from([quote, quote_plus]))
 def test_what_any_client_encodes_is_decoded(pairs, style):
     raw = urlencode(pairs, quote_via=style)
     assert dict(parse_pairs(raw.encode(), "query")) == pairs
+
+
+@given(text, text)
+def test_zero_characters_are_refused_wherever_they_are(before, behind):
+    # PostgreSQL takes none in a text: what gets this far would end as an internal error
+    value = f"{before}\0{behind}"
+    for pair in ({"Name": value}, {value: "x"}):
+        with pytest.raises(ApiError):
+            parse_pairs(urlencode(pair).encode(), "query")
+    with pytest.raises(ApiError):
+        parse_text_list(json.dumps([before, value]), "Ids")
 
 
 @given(st.binary(max_size=300))
@@ -27,6 +40,7 @@ def test_bytes_are_decoded_or_refused(raw):
     except ApiError:
         return
     assert len({name for name, _ in pairs}) == len(pairs)
+    assert not any("\0" in each for pair in pairs for each in pair)
 
 
 @given(st.lists(text))
