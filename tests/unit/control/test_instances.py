@@ -1,5 +1,7 @@
 """Instances: the table of states (d.4), what each state allows, their making and their end (E11, E18)."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import delete
 
@@ -8,6 +10,7 @@ from lamina.control.accounts.states import AccountStanding
 from lamina.control.disks.attach import Attachment, attach_disk
 from lamina.control.disks.categories import DiskCategory, PerformanceLevel
 from lamina.control.disks.connect import connect, disconnect
+from lamina.control.disks.delete import delete_disk
 from lamina.control.disks.detach import detach_disk
 from lamina.control.disks.errors import (
     ConnectionNotFoundError,
@@ -373,6 +376,62 @@ def test_a_change_of_state_that_the_table_does_not_have_is_a_bug(site):
     with pytest.raises(AssertionError):
         instance.move_to(InstanceState.PENDING)
     assert set(TRANSITIONS) == set(InstanceState)
+
+
+def test_what_goes_with_an_instance_goes_whatever_the_reconcilers_do_meanwhile(site):
+    """The release is accepted; the process dies before it is carried out, or its lane is busy."""
+    instance_id = make_instance(site, data_disk(), data_disk(delete_with_instance=False))
+    system, doomed, kept = (disk.id for disk in list_disks_of(site, instance_id))
+    with site.scope() as scope:
+        delete_instance(scope, instance_id)
+    restart_disks(site.installation)
+    plant = site.installation
+    others = [kind for kind in KINDS if kind.name != "release-instance"]
+    Runner(plant.database, site.clock, plant, others, {QUICK: 1}).run_until_idle()  # they are faster
+    site.work()
+    assert [find_disk(site, disk_id) for disk_id in (system, doomed)] == [None, None]
+    assert find_disk(site, kept).state is DiskState.AVAILABLE
+
+
+def roll_back(scope, disk_id, snapshot_id):
+    reset_disk(scope, disk_id, snapshot_id)
+
+
+@pytest.mark.parametrize("take_up", [roll_back, lambda scope, disk_id, _: connect(scope, disk_id)])
+def test_a_detached_system_disk_that_is_being_used_keeps_its_instance_from_being_released(site, take_up):
+    instance_id, system, snapshot_id = make_detached_system_disk(site)
+    with site.scope() as scope:
+        take_up(scope, system, snapshot_id)
+    with pytest.raises((DiskStateError, DiskConnectedError)):
+        release(site, instance_id)
+    site.work()
+    site.clock.advance(timedelta(days=1))
+    release(site, instance_id)
+    assert find_disk(site, system) is None
+
+
+@pytest.mark.parametrize("take_up", [roll_back, lambda scope, disk_id, _: connect(scope, disk_id)])
+def test_a_detached_system_disk_that_is_taken_up_during_the_release_is_a_disk_like_any_other(site, take_up):
+    instance_id, system, snapshot_id = make_detached_system_disk(site)
+    with site.scope() as scope:
+        delete_instance(scope, instance_id)
+        take_up(scope, system, snapshot_id)
+    site.work()
+    assert find_instance(site, instance_id) is None
+    disk = site.disk(system)
+    assert (disk.state, disk.role, disk.origin_instance_id) == (DiskState.AVAILABLE, DiskRole.DATA, None)
+    site.clock.advance(timedelta(days=1))
+    with site.scope() as scope:
+        delete_disk(scope, system)
+
+
+def make_detached_system_disk(site):
+    instance_id = make_instance(site, is_running=True)
+    stop(site, instance_id)
+    [system] = list_disks_of(site, instance_id)
+    snapshot_id = site.make_snapshot(system.id)
+    detach(site, system.id, instance_id)
+    return instance_id, system.id, snapshot_id
 
 
 def test_an_attached_disk_stays_when_its_instance_goes(site):

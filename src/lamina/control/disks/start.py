@@ -3,7 +3,7 @@
 import logging
 from typing import Final
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, exists, or_, select
 from sqlalchemy.orm import Session
 
 from lamina.clock import Clock
@@ -15,6 +15,8 @@ from lamina.control.disks.remove import REMOVE_DISK, RemoveDiskArguments
 from lamina.control.disks.roll_back import ROLL_BACK_DISK, RollBackArguments
 from lamina.control.disks.states import DiskState
 from lamina.control.installation import Installation
+from lamina.control.instances.records import InstanceRecord
+from lamina.control.instances.states import InstanceState
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.ids import TaskId
 from lamina.tasks.queue import enqueue, find_active, is_active
@@ -29,11 +31,19 @@ _UNSETTLED: Final = (
     DiskState.DELETING,
 )
 
-# Disks that are made with their instance, or emptied to how they were made: `provisioning` sees to these.
-_IS_MADE_ELSEWHERE: Final = or_(
+# Disks that are made with their instance, emptied to how they were made, or released with their instance, which tells
+# whether they go or stay: `provisioning` sees to these.
+_IS_SEEN_TO_ELSEWHERE: Final = or_(
     and_(DiskRecord.state == DiskState.CREATING, DiskRecord.instance_id.is_not(None)),
     and_(DiskRecord.state == DiskState.REINITING, DiskRecord.reset_snapshot_id.is_(None)),
+    and_(
+        DiskRecord.state == DiskState.DETACHING,
+        exists().where(
+            InstanceRecord.id == DiskRecord.instance_id, InstanceRecord.state == InstanceState.RELEASING
+        ),
+    ),
 )
+_IS_UNSETTLED: Final = and_(DiskRecord.state.in_(_UNSETTLED), ~_IS_SEEN_TO_ELSEWHERE)
 
 
 def start_empty(session: Session, clock: Clock, disk: DiskRecord) -> TaskId:
@@ -70,13 +80,13 @@ def start_removal(session: Session, clock: Clock, disk: DiskRecord) -> TaskId:
 def restart_disks(plant: Installation) -> None:
     """Give every stranded disk the task that its state needs; a disk that instances make is not this room's."""
     with plant.database.reading() as session:
-        unsettled = session.scalars(
-            select(DiskRecord.id).where(DiskRecord.state.in_(_UNSETTLED), ~_IS_MADE_ELSEWHERE)
-        ).all()
+        unsettled = session.scalars(select(DiskRecord.id).where(_IS_UNSETTLED)).all()
     for disk_id in unsettled:
         with plant.database.transaction() as session:
-            disk = session.get(DiskRecord, disk_id)
-            if disk is None or disk.state not in _UNSETTLED or _has_task(session, disk):
+            disk = session.scalars(
+                select(DiskRecord).where(DiskRecord.id == disk_id, _IS_UNSETTLED)
+            ).one_or_none()
+            if disk is None or _has_task(session, disk):
                 continue
             disk.task_id = _start(session, plant.clock, disk)
         log(_LOGGER, logging.WARNING, "a stranded disk was taken up", disk_id=disk_id)

@@ -5,7 +5,7 @@ from typing import Final
 from lamina.control.disks.errors import DiskConnectedError, DiskStateError
 from lamina.control.disks.queries import find_connection, list_attached
 from lamina.control.disks.records import DiskRecord
-from lamina.control.disks.states import DiskState
+from lamina.control.disks.states import DiskRole, DiskState
 from lamina.control.instances.errors import (
     DeletionProtectionError,
     InstancePendingError,
@@ -14,13 +14,12 @@ from lamina.control.instances.errors import (
 from lamina.control.instances.queries import get_instance, require_state
 from lamina.control.instances.records import InstanceRecord
 from lamina.control.instances.states import InstanceState
-from lamina.control.provisioning.release_task import start_releasing
+from lamina.control.provisioning.release_task import list_left, start_releasing
 from lamina.control.scope import Scope
 from lamina.ids import InstanceId
 from lamina.tasks.queue import is_active, request_cancel
 
 _ALLOWED: Final = (InstanceState.STOPPED,)
-_IDLE: Final = (DiskState.IN_USE,)
 
 
 def delete_instance(
@@ -44,8 +43,8 @@ def delete_instance(
         InstancePrepaidError: it is paid for in advance, and has not expired or was not meant to end.
         InstancePendingError: it is still being made.
         InstanceStateError: it is not `Stopped`, and there is no `force`.
-        DiskStateError: something is being done with one of its disks.
-        DiskConnectedError: one of its disks is open through a connection.
+        DiskStateError: something is being done with one of its disks, or with its detached system disk.
+        DiskConnectedError: one of these is open through a connection.
     """
     instance = get_instance(scope, instance_id)
     if instance.is_deletion_protected:
@@ -67,7 +66,10 @@ def release_instance(scope: Scope, instance: InstanceRecord) -> None:
         raise InstancePendingError(instance.id)
     disks = list_attached(scope.session, instance.id)
     for disk in disks:
-        _require_idle(scope, disk)
+        _require_idle(scope, disk, DiskState.IN_USE)
+    for disk in list_left(scope.session, instance.id):
+        if disk.role is DiskRole.SYSTEM and disk.delete_with_instance:
+            _require_idle(scope, disk, DiskState.AVAILABLE)
     for disk in disks:
         disk.move_to(DiskState.DETACHING)
         disk.task_id = None
@@ -78,9 +80,9 @@ def release_instance(scope: Scope, instance: InstanceRecord) -> None:
         start_releasing(scope.session, scope.clock, instance)
 
 
-def _require_idle(scope: Scope, disk: DiskRecord) -> None:
-    if disk.state not in _IDLE:
-        raise DiskStateError(disk.id, disk.state, _IDLE)
+def _require_idle(scope: Scope, disk: DiskRecord, state: DiskState) -> None:
+    if disk.state is not state:
+        raise DiskStateError(disk.id, disk.state, (state,))
     connection = find_connection(scope, disk.id)
     if connection is not None:
         raise DiskConnectedError(disk.id, connection.id)

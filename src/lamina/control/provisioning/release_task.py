@@ -1,14 +1,15 @@
 """The task that releases an instance: the machine stops, its disks go or stay, its row goes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from lamina.clock import Clock
 from lamina.control.disks.attachment import leave_instance
-from lamina.control.disks.queries import list_attached
+from lamina.control.disks.queries import find_connection, list_attached
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.start import start_removal
 from lamina.control.disks.states import DiskRole, DiskState
@@ -16,6 +17,7 @@ from lamina.control.installation import Installation
 from lamina.control.instances.records import InstanceRecord
 from lamina.control.instances.states import InstanceState
 from lamina.control.provisioning.leave import drop_instance
+from lamina.control.scope import Scope
 from lamina.control.snapshots.release import cancel_unfinished_snapshot, release_automatic_snapshots
 from lamina.ids import InstanceId
 from lamina.tasks.context import StepContext
@@ -39,6 +41,16 @@ def start_releasing(session: Session, clock: Clock, instance: InstanceRecord) ->
     instance.task_id = enqueue(session, clock, RELEASE_INSTANCE, arguments, key=key)
 
 
+def list_left(session: Session, instance_id: InstanceId) -> Sequence[DiskRecord]:
+    """The disks that an instance was made with as system disks, and that it does not have now."""
+    return session.scalars(
+        select(DiskRecord).where(
+            DiskRecord.origin_instance_id == instance_id,
+            or_(DiskRecord.instance_id.is_(None), DiskRecord.instance_id != instance_id),
+        )
+    ).all()
+
+
 def _power_off(plant: Installation, task: ReleaseArguments, _context: StepContext) -> None:
     plant.machines.stop(task.instance_id, is_forced=True)
 
@@ -50,8 +62,13 @@ def _settle(plant: Installation, session: Session, task: ReleaseArguments, outco
     for disk in list_attached(session, task.instance_id):
         leave_instance(disk, plant)
         _let_go(plant, session, disk)
-    for disk in _list_detached_system_disks(session, task.instance_id):
-        _let_go(plant, session, disk)
+    session.flush()
+    for disk in list_left(session, task.instance_id):
+        if _lies_about(plant.scope(session, disk.account_id, disk.region_id), disk):
+            _let_go(plant, session, disk)
+        else:  # it is a data disk by now, or somebody took it up since the release was asked for
+            disk.origin_instance_id = None
+            disk.role = DiskRole.DATA
     session.flush()
     drop_instance(session, instance)
 
@@ -63,6 +80,15 @@ RELEASE_INSTANCE: Final = TaskKind(
     steps=(Step(name="power-off", run=_power_off),),
     settle=_settle,
 )
+
+
+def _lies_about(scope: Scope, disk: DiskRecord) -> bool:
+    """Whether a disk that an instance left behind is still its system disk, and nothing is being done with it."""
+    return (
+        disk.role is DiskRole.SYSTEM
+        and disk.state is DiskState.AVAILABLE
+        and find_connection(scope, disk.id) is None
+    )
 
 
 def _let_go(plant: Installation, session: Session, disk: DiskRecord) -> None:
@@ -79,17 +105,3 @@ def _let_go(plant: Installation, session: Session, disk: DiskRecord) -> None:
     disk.move_to(DiskState.DELETING)
     if find_active(session, disk.id) is None:  # otherwise a reconciler removes it once that task has ended
         disk.task_id = start_removal(session, plant.clock, disk)
-
-
-def _list_detached_system_disks(session: Session, instance_id: InstanceId) -> list[DiskRecord]:
-    """System disks that the instance was made with and that lie about detached; busy ones stay as they are."""
-    return list(
-        session.scalars(
-            select(DiskRecord).where(
-                DiskRecord.origin_instance_id == instance_id,
-                DiskRecord.instance_id.is_(None),
-                DiskRecord.role == DiskRole.SYSTEM,
-                DiskRecord.state == DiskState.AVAILABLE,
-            )
-        )
-    )
