@@ -135,7 +135,7 @@ def open_engine(url: str) -> Engine:
             connect_args={name: value for name, value in _LINK.items() if name not in parsed.query},
         )
     except ModuleNotFoundError as error:
-        raise Refusal(f"PostgreSQL needs {error.name}: pip install 'lamina[postgresql]'") from error
+        raise Refusal(f"PostgreSQL needs {error.name}: pip install 'psycopg[binary]'") from error
     event.listen(engine, "connect", _prepare_postgresql)
     event.listen(engine, "begin", _begin_postgresql)
     return engine
