@@ -1,7 +1,6 @@
 """DescribeBill: an extension of Lamina."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import Final
@@ -9,7 +8,7 @@ from typing import Final
 import msgspec
 
 from lamina.api.call import Call
-from lamina.api.codes import Code
+from lamina.api.codes import ApiError, Code
 from lamina.api.paging import INVALID_TOKEN
 from lamina.api.schema import param
 from lamina.api.shapes.bill import BillLineShape, MonthShape, show_line, show_month
@@ -17,13 +16,17 @@ from lamina.api.spec import Kind, action
 from lamina.control.billing.errors import BillNotFoundError
 from lamina.control.billing.lines import BillLine
 from lamina.control.billing.queries import get_bill
-from lamina.control.metering.months import parse_month
+from lamina.control.metering.months import name_month, parse_month
 from lamina.control.scope import Scope
 from lamina.ids import RegionId
 
 _LINES_MAX: Final = 1000
 
+_ANY_MONTH: Final = "any"
+
 _Place = tuple[str, datetime, str, str, str]
+_Token = tuple[str, _Place]
+"""The month that is read, and where its next page begins: the present month may end between two pages."""
 
 
 def _check_month(text: str) -> str | None:
@@ -61,28 +64,36 @@ class DescribeBillAnswer:
 @action(kind=Kind.READS, raises=(BillNotFoundError,), answers=(INVALID_TOKEN,))
 def describe_bill(call: Call, scope: Scope, request: DescribeBillRequest) -> DescribeBillAnswer:
     """Show what a month costs, line by line; of the open month, what it costs so far."""
-    month = None if request.month is None else parse_month(request.month)
-    after = None
+    name, after = request.month, None
     if request.next_token is not None:
-        raw = call.pager().unseal(request.next_token, request)
-        after = msgspec.json.decode(raw, type=_Place)
-    bill = get_bill(scope, call.services.tariff, month)
+        name, after = _read_token(call, request, request.next_token)
+    bill = get_bill(scope, call.services.tariff, None if name is None else parse_month(name))
     lines = sorted(bill.lines, key=_place)  # an open month may get lines between two calls
     behind = [line for line in lines if after is None or _place(line) > after]
     shown = list(islice(behind, request.max_results or _LINES_MAX))
+    token = (name_month(bill.month), _place(shown[-1])) if len(shown) < len(behind) else None
     return DescribeBillAnswer(
         bill=show_month(bill),
         lines=tuple(map(show_line, shown)),
         line_count=len(lines),
-        next_token=_continue(call, request, shown) if len(shown) < len(behind) else "",
+        next_token="" if token is None else call.pager().seal(msgspec.json.encode(token), _bind(request)),
     )
+
+
+def _read_token(call: Call, request: DescribeBillRequest, token: str) -> _Token:
+    raw = call.pager().unseal(token, _bind(request))
+    month, after = msgspec.json.decode(raw, type=_Token)
+    if request.month not in (None, month):
+        raise ApiError(INVALID_TOKEN, f"NextToken was made for {month}; leave Month out, or start over")
+    return month, after
+
+
+def _bind(request: DescribeBillRequest) -> DescribeBillRequest:
+    """What a token is for: whoever began without a month may go on with the one that was answered."""
+    return replace(request, month=_ANY_MONTH)
 
 
 def _place(line: BillLine) -> _Place:
     """Where a line stands: what is free behind what it is taken off."""
     kind = {"storage": "1", "free": "2"}[line.kind.value]
     return line.region_id, line.starts_at, kind, line.disk_id or "", line.storage_class.value
-
-
-def _continue(call: Call, request: DescribeBillRequest, shown: Sequence[BillLine]) -> str:
-    return call.pager().seal(msgspec.json.encode(_place(shown[-1])), request)
