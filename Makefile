@@ -2,6 +2,7 @@
 #
 #   make demo          the whole story on a real disk; KEEP=1 leaves the service up afterwards
 #   make test          all tests;   TESTS="tests/unit -k nbd" runs a part
+#   make test-ceph     the contracts of buckets and object stores against a Ceph cluster: half a minute
 #   make lint          style, types, floors, budgets
 #   make bench         measurements against the peers
 #   make lock          resolve the dependencies anew
@@ -17,7 +18,7 @@ ORDER := $(if $(CI),-p no:randomly)
 TESTS :=
 KEEP :=
 
-.PHONY: demo test lint bench lock clean
+.PHONY: demo test test-ceph lint bench lock clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -28,6 +29,11 @@ test: $(READY)
 	@scripts/ensure-programs test
 	@$(BIN)/python -m pytest $(ORDER) $(if $(TESTS),$(TESTS),$(WORKERS))
 	@echo "make test: every test that ran has passed; what was skipped, and why, is listed above"
+
+# Apart from the rest: Ceph's packages take 300 MB beyond what the other tests need.
+test-ceph: $(READY)
+	@scripts/ensure-programs ceph
+	@$(BIN)/python -m pytest $(ORDER) --ceph tests/contracts/test_ceph.py
 
 lint: $(READY)
 	@$(BIN)/ruff check

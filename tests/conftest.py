@@ -6,6 +6,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.servers import ceph
 from tests.servers.databases import add_option, database_kind, describe_kinds, is_on_postgresql, spread
 from tests.servers.postgresql import postgresql
 
@@ -28,7 +29,11 @@ _MARKERS = {
     "tidy": "fast",
     "unit": "fast",
 }
-_SERVERS = {"seaweedfs", "postgresql"}  # fixtures that start a server make a test `real`, wherever it lies
+_SERVERS = {
+    "ceph",
+    "seaweedfs",
+    "postgresql",
+}  # fixtures that start a server make a test `real`, wherever it lies
 
 # No deadlines: on a busy machine they measure the machine. CI draws the same examples every time, so that a red run
 # can be repeated; the random ones are what `night` and the developers' own runs are for.
@@ -43,6 +48,7 @@ hypothesis.settings.load_profile(
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of this test suite."""
     add_option(parser)
+    ceph.add_option(parser)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
