@@ -44,9 +44,7 @@ def enqueue(
     Raises:
         TaskBusyError: another active task has the key.
     """
-    active = find_active(session, key)
-    if active is not None:
-        raise TaskBusyError(key, active.id)
+    require_free(session, key)
     task_id = mint_task_id()
     session.add(
         TaskRecord(
@@ -63,6 +61,17 @@ def enqueue(
     session.flush()
     announce(session, name_lane_topic(kind.lane))
     return task_id
+
+
+def require_free(session: Session, key: str) -> None:
+    """Let nothing pass that a task is working on.
+
+    Raises:
+        TaskBusyError: an active task has the key.
+    """
+    active = find_active(session, key)
+    if active is not None:
+        raise TaskBusyError(key, active.id)
 
 
 def find_active(session: Session, key: str) -> TaskRecord | None:

@@ -10,7 +10,10 @@ from lamina.control.disks.categories import DiskCategory
 from lamina.control.disks.create import ImportedDisk, import_disk
 from lamina.control.disks.delete import delete_disk
 from lamina.control.disks.errors import DiskCategoryError, DiskNotFoundError
+from lamina.control.disks.resize import resize_disk
 from lamina.control.disks.tidy import forget_leftover_clones
+from lamina.control.images.add import ImageFacts
+from lamina.control.images.create import NewImage, create_image
 from lamina.control.paging import Slice
 from lamina.control.snapshots.errors import (
     GroupNotFoundError,
@@ -31,8 +34,10 @@ from lamina.control.snapshots.lock import NewLock, lock_snapshot
 from lamina.control.snapshots.restart import restart_snapshots
 from lamina.control.snapshots.states import GroupState, HolderKind, SnapshotState
 from lamina.ids import SnapshotGroupId, ZoneId
+from lamina.tasks.errors import TaskBusyError
 from lamina.tasks.records import TaskRecord
 from lamina.units import GIB
+from tests.factories.instances import attach, make_free_disk, make_instance
 
 ONE, TWO = b"first disk" * 1000, b"second disk" * 1000
 
@@ -51,6 +56,25 @@ def make(site, disks, **options):
     group_id = start(site, disks, **options)
     site.work()
     return group_id
+
+
+def test_a_disk_that_is_being_changed_is_in_no_group_and_no_image_until_that_is_done(site):
+    """Otherwise the row of its snapshot may say another size than the snapshot has, and no disk can be made of it."""
+    disk_id = make_free_disk(site, b"content")
+    instance_id = make_instance(site, is_running=True)
+    attach(site, disk_id, instance_id)
+    with site.scope() as scope:
+        resize_disk(scope, disk_id, 2)
+    with pytest.raises(TaskBusyError):
+        start(site, [disk_id], categories=frozenset(DiskCategory))
+    with pytest.raises(TaskBusyError), site.scope() as scope:
+        create_image(scope, NewImage(facts=ImageFacts(name="whole"), instance_id=instance_id))
+    site.work()
+    make(site, [disk_id], categories=frozenset(DiskCategory))
+    [snapshot_id] = site.list_stored()
+    assert site.snapshot(snapshot_id).disk_size_gib == 2
+    copy_id = make_free_disk(site, snapshot_id=snapshot_id, size_gib=None)
+    assert site.read(copy_id, 0, 7) == b"content"
 
 
 def find(site, group_id=None, **wanted):

@@ -27,7 +27,7 @@ from lamina.control.snapshots.holds import place_hold
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.states import HolderKind, SnapshotKind
 from lamina.ids import InstanceId, SnapshotId
-from lamina.tasks.queue import enqueue
+from lamina.tasks.queue import enqueue, require_free
 
 _STILL: Final = (InstanceState.RUNNING, InstanceState.STOPPED)
 
@@ -123,6 +123,7 @@ def _choose_disks(scope: Scope, instance: InstanceRecord) -> list[DiskRecord]:
             raise DiskCategoryError(disk.category.value)
     for disk in disks:
         check_disk(scope, disk, SnapshotKind.USER)
+        require_free(scope.session, disk.id)  # the task of an image goes by another key
     return disks
 
 

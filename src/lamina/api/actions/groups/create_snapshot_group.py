@@ -35,6 +35,7 @@ from lamina.control.snapshots.errors import (
 from lamina.control.snapshots.groups.create import NewGroup, create_group
 from lamina.control.tags.errors import TagKeyError, TagQuotaError, TagValueError
 from lamina.ids import DiskId, InstanceId, RegionId, SnapshotGroupId
+from lamina.tasks.errors import TaskBusyError
 
 _MAX_INSTANT_DAYS: Final = 65_535
 _BOTH: Final = Code(400, "InvalidParam.ExcludeDiskIdsAndDiskIds.Conflict")
@@ -87,6 +88,7 @@ class CreateSnapshotGroupAnswer:
         NeverAttachedError,
         SnapshotInProgressError,
         SnapshotQuotaError,
+        TaskBusyError,
         GroupWithoutDisksError,
         GroupSizeError,
         GroupCapacityError,

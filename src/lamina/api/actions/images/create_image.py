@@ -58,6 +58,7 @@ from lamina.control.snapshots.errors import (
 )
 from lamina.control.tags.errors import TagKeyError, TagQuotaError, TagValueError
 from lamina.ids import ImageId, InstanceId, RegionId, SnapshotId
+from lamina.tasks.errors import TaskBusyError
 
 _MAX_MAPPINGS: Final = 17  # a system disk and sixteen data disks
 _MAX_VERSION: Final = 40
@@ -170,6 +171,7 @@ class CreateImageAnswer:
         NeverAttachedError,
         SnapshotInProgressError,
         SnapshotQuotaError,
+        TaskBusyError,
         SnapshotNotFoundError,
         SnapshotNotReadyError,
         SnapshotDataMissingError,

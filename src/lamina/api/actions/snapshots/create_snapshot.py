@@ -25,6 +25,7 @@ from lamina.control.snapshots.create import create_snapshot as create
 from lamina.control.snapshots.errors import SnapshotInProgressError, SnapshotQuotaError
 from lamina.control.tags.errors import TagKeyError, TagQuotaError, TagValueError
 from lamina.ids import DiskId, SnapshotId
+from lamina.tasks.errors import TaskBusyError
 
 _MAX_RETENTION_DAYS: Final = 65_536
 _MAX_INSTANT_DAYS: Final = 65_535
@@ -85,6 +86,7 @@ class CreateSnapshotAnswer:
         InstanceSecurityLockError,
         SnapshotInProgressError,
         SnapshotQuotaError,
+        TaskBusyError,
         TagKeyError,
         TagValueError,
         TagQuotaError,

@@ -26,7 +26,7 @@ from lamina.control.snapshots.states import GroupState, SnapshotKind
 from lamina.control.tags.put import put_tags
 from lamina.control.tags.records import ResourceType
 from lamina.ids import DiskId, InstanceId, mint_snapshot_group_id
-from lamina.tasks.queue import enqueue
+from lamina.tasks.queue import enqueue, require_free
 
 ESSD_FAMILY: Final = frozenset(
     {DiskCategory.CLOUD_ESSD, DiskCategory.CLOUD_AUTO, DiskCategory.CLOUD_ESSD_ENTRY}
@@ -67,6 +67,7 @@ def create_group(scope: Scope, new: NewGroup) -> GroupRecord:
         GroupSizeError, GroupCapacityError: they are too many, or too large together.
         GroupZoneError: they are not in one zone.
         DiskNotFoundError and further: a disk cannot be snapshotted; see `create.create_snapshot`.
+        TaskBusyError: something is being done with a disk.
     """
     disks = _choose_disks(scope, new)
     _check_together(scope, disks)
@@ -74,6 +75,7 @@ def create_group(scope: Scope, new: NewGroup) -> GroupRecord:
         if disk.category.supports_snapshots and disk.category not in new.categories:
             raise DiskCategoryError(disk.category.value)
         check_disk(scope, disk, new.kind)
+        require_free(scope.session, disk.id)  # the task of a group goes by another key
     group = GroupRecord(
         id=mint_snapshot_group_id(),
         account_id=scope.account_id,
