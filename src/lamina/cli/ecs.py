@@ -40,10 +40,12 @@ def _make_command(action: Action) -> click.Command:
     @with_client
     def call(client: EcsClient, *, extra: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401 - click's options
         given = {
-            spec.wire: options[spec.name] for spec in read_fields(action.request) if spec.name in options
+            spec.wire: client.region_id
+            if _is_place(spec) and options[spec.name] is None
+            else options[spec.name]
+            for spec in read_fields(action.request)
+            if spec.name in options
         }
-        if "RegionId" in given and given["RegionId"] is None:
-            given["RegionId"] = client.region_id
         print_json(client.call(action.name, {**given, **_read_extra(extra)}))
 
     command = click.command(
@@ -76,8 +78,15 @@ def _walk(cls: type, prefix: str = "") -> Iterator[tuple[str, FieldSpec]]:
             yield name, spec
 
 
+def _is_place(spec: FieldSpec) -> bool:
+    """Whether it says in which region the call is made: `RegionId`, or `regionId` of policies."""
+    return spec.wire.lower() == "regionid"
+
+
 def _describe(spec: FieldSpec) -> str:
-    parts = ["Mandatory, unless the profile says it."] if spec.is_mandatory else []
+    parts = ["Mandatory."] if spec.is_mandatory else []
+    if _is_place(spec):
+        parts = ["By default what the profile says."]
     if spec.is_list:
         parts.append(
             'A JSON array such as ["one","two"].' if spec.rules.form == "json" else "Separated by commas."
