@@ -17,7 +17,7 @@ from lamina.ids import DiskId, SnapshotId
 
 
 def make_room(scope: Scope, disk_id: DiskId) -> tuple[SnapshotId, ...]:
-    """Delete the earliest automatic snapshots of a disk that may go, until one more fits in the scope's region.
+    """Delete automatic snapshots of a disk that may go, failed ones and then the earliest, until one more fits.
 
     Returns:
         Those that went.
@@ -58,11 +58,19 @@ def _count(scope: Scope, disk_id: DiskId) -> int:
 def _list_candidates(scope: Scope, disk_id: DiskId) -> list[Candidate]:
     stays = or_(is_kept(scope.clock.now()), SnapshotRecord.state == SnapshotState.PROGRESSING)
     rows = scope.session.execute(
-        select(SnapshotRecord.id, SnapshotRecord.created_at, stays).where(*_counts(scope, disk_id))
+        select(SnapshotRecord.id, SnapshotRecord.created_at, stays, SnapshotRecord.state).where(
+            *_counts(scope, disk_id)
+        )
     )
     return [
-        Candidate(id=snapshot_id, kind=SnapshotKind.AUTO, created_at=created_at, is_held=is_held)
-        for snapshot_id, created_at, is_held in rows
+        Candidate(
+            id=snapshot_id,
+            kind=SnapshotKind.AUTO,
+            created_at=created_at,
+            is_held=is_held,
+            is_failed=state is SnapshotState.FAILED,
+        )
+        for snapshot_id, created_at, is_held, state in rows
     ]
 
 

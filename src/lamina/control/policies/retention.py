@@ -25,12 +25,14 @@ class Candidate:
 
     Attributes:
         is_held: an image, a disk or a lock needs it, it is being read, or it is not finished: it cannot go.
+        is_failed: it holds nothing.
     """
 
     id: SnapshotId
     kind: SnapshotKind
     created_at: datetime
     is_held: bool
+    is_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,7 @@ class EvictionPlan:
     """What has to go so that one more automatic snapshot fits.
 
     Attributes:
-        evict: the earliest ones that may go, oldest first; no more than needed.
+        evict: what may go, no more than needed: failed ones, then the earliest, each oldest first.
         has_room: whether one more fits then. If not, nothing goes, since it would not help.
     """
 
@@ -49,7 +51,8 @@ class EvictionPlan:
 def plan_eviction(snapshots: Sequence[Candidate], maximum: int) -> EvictionPlan:
     """Make room for one more automatic snapshot.
 
-    Manual snapshots neither count nor go. Held ones count and do not go: the next earliest goes in their place.
+    Manual snapshots neither count nor go. Held ones count and do not go: the next earliest goes in their place. Failed
+    ones go before all others: a disk that cannot be read must not lose, point by point, every snapshot that it has.
 
     Args:
         snapshots: those of one disk, in any order.
@@ -60,7 +63,8 @@ def plan_eviction(snapshots: Sequence[Candidate], maximum: int) -> EvictionPlan:
     if excess <= 0:
         return EvictionPlan(evict=(), has_room=True)
     free = sorted(
-        (each for each in automatic if not each.is_held), key=lambda each: (each.created_at, each.id)
+        (each for each in automatic if not each.is_held),
+        key=lambda each: (not each.is_failed, each.created_at, each.id),
     )
     if len(free) < excess or maximum < 1:
         return EvictionPlan(evict=(), has_room=False)

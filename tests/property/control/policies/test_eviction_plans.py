@@ -16,18 +16,26 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 @st.composite
 def histories(draw):
     rows = draw(
-        st.lists(st.tuples(st.sampled_from(SnapshotKind), st.integers(0, 30), st.booleans()), max_size=40)
+        st.lists(
+            st.tuples(st.sampled_from(SnapshotKind), st.integers(0, 30), st.booleans(), st.booleans()),
+            max_size=40,
+        )
     )
     return [
         Candidate(
-            id=SnapshotId(f"s-{at:03}"), kind=kind, created_at=START + timedelta(hours=age), is_held=is_held
+            id=SnapshotId(f"s-{at:03}"),
+            kind=kind,
+            created_at=START + timedelta(hours=age),
+            is_held=is_held,
+            is_failed=is_failed,
         )
-        for at, (kind, age, is_held) in enumerate(rows)
+        for at, (kind, age, is_held, is_failed) in enumerate(rows)
     ]
 
 
 def by_age(snapshots):
-    return sorted(snapshots, key=lambda each: (each.created_at, each.id))
+    """Failed ones first, since they hold nothing."""
+    return sorted(snapshots, key=lambda each: (not each.is_failed, each.created_at, each.id))
 
 
 @given(histories(), st.integers(0, 45))

@@ -91,6 +91,21 @@ def test_nothing_goes_for_a_snapshot_that_cannot_be_started(site, policies, disk
     assert policies.runs(disk_id)[-1][1] == "skipped"
 
 
+def test_b11_a_disk_that_cannot_be_read_does_not_lose_its_snapshots_point_by_point(site, policies, disk_id):
+    policies.make(disk_id, retention_days=None)
+    policies.pass_hours(QUOTA)
+    _, *good = ids(policies, disk_id)
+    path = site.installation.volumes.raw_path(disk_id)
+    away = path.rename(path.with_name("away"))
+    policies.pass_hours(QUOTA + 2)
+    assert ids(policies, disk_id)[:-1] == good
+    assert policies.automatic(disk_id)[-1].state is SnapshotState.FAILED
+    away.rename(path)
+    policies.pass_hours()
+    assert ids(policies, disk_id)[:-1] == good
+    assert {each.state for each in policies.automatic(disk_id)} == {SnapshotState.ACCOMPLISHED}
+
+
 def test_b11_retention_ends_by_itself_and_always_keep_does_not(site, policies, disk_id):
     policy_id = policies.make(disk_id, retention_days=1)
     policies.pass_hours()
