@@ -125,6 +125,10 @@ def pay(byte_hours: int, price: str) -> Decimal:
         return exact.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
 
 
+def storage_of(lines):
+    return [line for line in lines if line.kind is LineKind.STORAGE]
+
+
 def list_touching(crowd: list[Life], start: datetime, end: datetime) -> tuple[list[Piece], list[Still]]:
     """As the database hands them out: what holds all the time apart from the rest."""
     pieces, still = [], []
@@ -167,6 +171,13 @@ def test_lines_are_what_somebody_counts_by_hand(crowd, counted_hours, free_gib, 
             assert line.amount == pay(line.byte_hours, price)
         taken_off = [line.byte_hours for line in lines if line.kind is LineKind.FREE]
         assert taken_off == ([-free * counted_hours] if free else [])
+        standard = [line for line in lines if line.storage_class is StorageClass.STANDARD]
+        paid = (
+            sum(units for (_, kind), units in by_hand.items() if kind is StorageClass.STANDARD) - free
+        ) * counted_hours
+        to_pay, stored = (sum(line.amount for line in part) for part in (standard, storage_of(standard)))
+        assert to_pay == (min(pay(paid, str(span.price.standard)), stored) if free else stored)
+        assert to_pay >= 0
 
 
 @given(crowds)

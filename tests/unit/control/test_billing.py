@@ -10,11 +10,12 @@ import pytest
 from sqlalchemy import func, select
 
 from lamina.control.billing.check import check_bills, compare_bill
-from lamina.control.billing.close import close_months
+from lamina.control.billing.close import close_months, name_bill
 from lamina.control.billing.errors import BillNotFoundError
 from lamina.control.billing.lines import charge
 from lamina.control.billing.queries import get_bill, list_bills
-from lamina.control.billing.records import BillLineRecord, BillRecord
+from lamina.control.billing.records import BillLineRecord, BillRecord, LineKind
+from lamina.control.metering.months import next_month
 from lamina.control.metering.records import MeterRecord, SizeEventRecord
 from lamina.control.paging import Slice
 from lamina.control.reconcilers import make_reconcilers
@@ -23,6 +24,7 @@ from lamina.control.snapshots.compare import compare_with_stores
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.sizes import count_sizes
 from lamina.control.snapshots.usage import measure_usage
+from lamina.control.tariff.prices import PriceList
 from lamina.units import GIB, KIB
 
 BLOCK = 64 * KIB
@@ -264,3 +266,30 @@ def test_a_tariff_of_the_operators_own(site):
     stored, free = bill.lines
     assert (free.disk_id, free.byte_hours, free.amount) == (None, -stored.byte_hours, -stored.amount)
     assert stored.amount > 0 == bill.total
+
+
+def test_where_all_is_free_nothing_is_paid_however_the_chains_are_rounded(site):
+    """Three chains that are rounded up, or down, each by itself: the sum of the three is not that of their bytes."""
+    rules = site.installation.tariff.rules
+    generous = replace(rules, rules=tuple(replace(each, free_gib=Decimal(5)) for each in rules.rules))
+    for blocks in (1, 2, 3):
+        site.make_snapshot(site.make_imported(noise(blocks)))
+    for month, price in ((JANUARY, "19"), (FEBRUARY, "90")):
+        dear = tuple(
+            replace(each, standard=Decimal(price)) for each in site.installation.tariff.prices.prices
+        )
+        tariff = replace(site.installation.tariff, prices=PriceList.of("test", dear), rules=generous)
+        site.clock.instant = next_month(month) + 2 * HOUR
+        close_months(replace(site.installation, tariff=tariff))
+        assert bill_of(site, month).total == 0
+        with site.scope() as scope:
+            assert (
+                compare_bill(scope.session, scope.session.get(BillRecord, name_bill(site.account_id, month)))
+                == ()
+            )
+    with site.scope() as scope:
+        rows = scope.session.scalars(select(BillLineRecord).where(BillLineRecord.kind == LineKind.FREE)).all()
+        rows[0].amount -= Decimal("0.01")
+        scope.session.flush()
+        bill = scope.session.get(BillRecord, rows[0].bill_id)
+        assert len(compare_bill(scope.session, bill)) == 2, "its price, and the sum"

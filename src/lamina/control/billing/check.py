@@ -5,14 +5,14 @@ log says, that is damage, and said aloud.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import case, func, literal, select
 from sqlalchemy.orm import Session, aliased
 
-from lamina.control.billing.lines import BillLine, charge
+from lamina.control.billing.lines import BillLine, charge, charge_free
 from lamina.control.billing.meter import Window, list_runs, measure
 from lamina.control.billing.pieces import read_moving, read_still
 from lamina.control.billing.queries import read_lines
@@ -72,7 +72,9 @@ def compare_bill(session: Session, bill: BillRecord) -> tuple[str, ...]:
         select(BillLineRecord).where(BillLineRecord.bill_id == bill.id).order_by(BillLineRecord.number)
     )
     lines = tuple(read_lines(rows))
-    found = [f"{_name(line)}: {line.amount} is not its price" for line in lines if not _is_priced(line)]
+    found = [
+        f"{_name(line)}: {line.amount} is not its price" for line in lines if not _is_priced(line, lines)
+    ]
     if sum(line.amount for line in lines) != bill.total:
         found.append(f"{bill.total} is not the sum of its lines")
     for region in list_regions(session):
@@ -114,9 +116,15 @@ def _compare_region(
         yield f"{_name(line)}: it is not in the log"
 
 
-def _is_priced(line: BillLine) -> bool:
+def _is_priced(line: BillLine, lines: Iterable[BillLine]) -> bool:
     exponent = line.amount.as_tuple().exponent
     assert isinstance(exponent, int), "an amount is a number"
+    if line.kind is LineKind.FREE:
+        place = (LineKind.STORAGE, line.region_id, line.storage_class, line.starts_at)
+        standard = [
+            each for each in lines if (each.kind, each.region_id, each.storage_class, each.starts_at) == place
+        ]
+        return bool(standard) and charge_free(line.byte_hours, standard, -exponent) == line.amount
     return charge(line.byte_hours, line.price, line.hours_per_month, -exponent) == line.amount
 
 

@@ -19,7 +19,9 @@ from lamina.units import GIB
 class BillLine:
     """What the snapshots of one disk cost at one price; or what is free in a region, with negative numbers.
 
-    amount = byte_hours / 2^30 x price / hours_per_month, rounded.
+    amount = byte_hours / 2^30 x price / hours_per_month, rounded. What is free takes off so much that the standard
+    lines of the region come to no more than the rounded price of the bytes that are not free: nothing is to be paid
+    where all is free, and never less than nothing.
 
     Attributes:
         kind: what it is about.
@@ -85,9 +87,10 @@ def make_lines(
     hours = span.rule.counted_hours
     window = Window.between(span.starts_at, span.ends_at, hours)
     runs = list(list_runs(pieces, window))
+    standard: list[BillLine] = []
     for found in measure(runs, still, pieces, window):
         price, byte_hours = span.price.of(found.storage_class), found.byte_units * hours
-        yield BillLine(
+        line = BillLine(
             kind=LineKind.STORAGE,
             region_id=region_id,
             disk_id=found.disk_id,
@@ -103,12 +106,27 @@ def make_lines(
             counted_hours=hours,
             amount=charge(byte_hours, price, span.rule.hours_per_month, span.rule.decimals),
         )
+        if line.storage_class is StorageClass.STANDARD:
+            standard.append(line)
+        yield line
     free = count_free(runs, still, window, floor(span.rule.free_gib * GIB)) * hours
     if free:
-        yield _make_free_line(region_id, span, window, -free)
+        yield _make_free_line(region_id, span, window, -free, standard)
 
 
-def _make_free_line(region_id: RegionId, span: Span, window: Window, byte_hours: int) -> BillLine:
+def charge_free(byte_hours: int, standard: Sequence[BillLine], decimals: int) -> Decimal:
+    """What is taken off for so many byte-hours, not above zero, from the standard lines of a region and time."""
+    one = standard[0]
+    paid = charge(
+        sum(line.byte_hours for line in standard) + byte_hours, one.price, one.hours_per_month, decimals
+    )
+    stored = sum(Fraction(line.amount) for line in standard)  # may be less: each was rounded by itself
+    return round_half_up(min(Fraction(paid) - stored, Fraction(0)), decimals)
+
+
+def _make_free_line(
+    region_id: RegionId, span: Span, window: Window, byte_hours: int, standard: Sequence[BillLine]
+) -> BillLine:
     return BillLine(
         kind=LineKind.FREE,
         region_id=region_id,
@@ -123,5 +141,5 @@ def _make_free_line(region_id: RegionId, span: Span, window: Window, byte_hours:
         price=span.price.standard,
         hours_per_month=span.rule.hours_per_month,
         counted_hours=span.rule.counted_hours,
-        amount=charge(byte_hours, span.price.standard, span.rule.hours_per_month, span.rule.decimals),
+        amount=charge_free(byte_hours, standard, span.rule.decimals),
     )
