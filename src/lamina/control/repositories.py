@@ -1,12 +1,18 @@
 """The repositories of the installation, at `<store of the region>/<account id>` and `<…>/<account id>.<key id>`.
 
 There is one per account and region for snapshots of disks without a key, and one per key for those of disks with one.
+The local caches of the latter lie apart, at `<cache folder>/keyed/<key id>`: they go with the key, and on every host
+the name of the folder alone says which key that is.
 """
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+from sqlalchemy import select
 
 from lamina.clock import Clock
 from lamina.control.keys.errors import KeyDestroyedError, KeyMaterialMissingError
@@ -14,6 +20,7 @@ from lamina.control.keys.key_ring import KeyRing
 from lamina.control.keys.records import KeyRecord
 from lamina.control.regions.places import is_remote, locate
 from lamina.control.regions.queries import get_region
+from lamina.control.regions.records import RegionRecord
 from lamina.control.root_key import RootKey
 from lamina.database import Database
 from lamina.engine.objects.location import open_store
@@ -22,6 +29,10 @@ from lamina.engine.repository import NoRepositoryError, Repository, RepositoryEx
 from lamina.engine.seal.keys import KeyFile, WrongSecretError
 from lamina.ids import AccountId, KeyId, RegionId
 from lamina.settings import Settings
+from lamina.telemetry import get_logger, log_failure
+
+_LOGGER: Final = get_logger(__name__)
+_KEYED: Final = "keyed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,10 +132,17 @@ class Repositories:
             return found
 
     def forget_destroyed(self) -> None:
-        """Let go of open repositories whose key was destroyed, by whichever process."""
+        """Let go of repositories whose key was destroyed, by whichever process, and remove their caches on this host.
+
+        Work that was under way may make a cache anew; the next call removes it again. One that cannot be removed is
+        logged and keeps nothing else from going on.
+        """
         with self._lock:
             for place in [each for each in self._open if self._is_destroyed(each)]:
                 del self._open[place]
+        for cache in self._list_keyed_caches():
+            if self._secrets.ring.is_destroyed(KeyId(cache.name)):
+                _remove_cache(cache)
 
     def remove(self, place: Place) -> int:
         """Remove every object of a repository, as of one whose key was destroyed; answers how many there were.
@@ -228,12 +246,11 @@ class Repositories:
             return self._open_at(place, store)
 
     def _create(self, store: ObjectStore, place: Place, secret: KeyFile) -> Repository:
-        cache_dir = self._choose_settings(place.region_id).cache_dir
-        return Repository.create(store, secret, clock=self._clock, cache_dir=cache_dir)
+        return Repository.create(store, secret, clock=self._clock, cache_dir=self._choose_cache(place))
 
     def _open_at(self, place: Place, store: ObjectStore) -> Repository:
         """Open a repository; while its key is rotated, with whichever version unlocks it."""
-        cache_dir = self._choose_settings(place.region_id).cache_dir
+        cache_dir = self._choose_cache(place)
         if place.key_id is None:
             secret = self._derive_common(place.account_id)
             return Repository.open(store, secret, clock=self._clock, cache_dir=cache_dir)
@@ -249,9 +266,28 @@ class Repositories:
                 failure = error
         raise failure
 
+    def _choose_cache(self, place: Place) -> Path:
+        folder = self._choose_settings(place.region_id).cache_dir
+        return folder if place.key_id is None else folder / _KEYED / place.key_id
+
+    def _list_keyed_caches(self) -> list[Path]:
+        with self._database.reading() as session:
+            regions = session.scalars(select(RegionRecord.id)).all()
+        folders = {self._choose_settings(region_id).cache_dir / _KEYED for region_id in regions}
+        return [cache for folder in folders if folder.is_dir() for cache in folder.iterdir()]
+
     def _find_version(self, key_id: KeyId) -> int:
         with self._database.reading() as session:
             return session.get_one(KeyRecord, key_id).version
 
     def _derive_common(self, account_id: AccountId) -> KeyFile:
         return KeyFile(self._secrets.root_key.derive(f"repository/{account_id}"))
+
+
+def _remove_cache(cache: Path) -> None:
+    try:
+        shutil.rmtree(cache)
+    except FileNotFoundError:
+        return  # another process was faster
+    except OSError as error:
+        log_failure(_LOGGER, "the cache of a destroyed key cannot be removed", error, key_id=cache.name)

@@ -3,6 +3,7 @@
 import base64
 import os
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -16,10 +17,16 @@ from lamina.control.keys.key_ring import KeyRing
 from lamina.control.keys.modify import cancel_deletion, schedule_deletion
 from lamina.control.keys.queries import get_key
 from lamina.control.keys.states import KeyState
+from lamina.control.kinds import KINDS
+from lamina.control.repositories import Repositories, Secrets
 from lamina.control.root_key import RootKey
+from lamina.control.snapshots.sizes import count_sizes
+from lamina.control.snapshots.states import SnapshotState
 from lamina.engine.objects.directory import DirectoryStore
 from lamina.engine.repository import Repository
 from lamina.engine.seal.keys import KeyFile, WrongSecretError
+from lamina.tasks.runner import Runner
+from lamina.tasks.task import QUICK
 from lamina.units import KIB
 from tests.factories.image_copies import make_image_of
 from tests.factories.images import make_system_snapshot
@@ -100,6 +107,85 @@ def test_neither_plaintext_nor_secrets_lie_about_at_any_time(site, tmp_path, cap
     assert not [each for each in wanted if each in (said.out + said.err).encode()]
     assert not site.installation.volumes.raw_path(disk_id).exists()
     assert list_objects(site, key_id) == {}
+
+
+def list_cached(site, key_id):
+    cache = site.installation.settings.cache_dir
+    return [path for path in cache.rglob("*") if path.is_file() and key_id in path.parts]
+
+
+def test_the_local_caches_of_its_repository_go_with_a_key(site):
+    key_id, other = make_key(site), make_key(site)
+    disk_id = make_encrypted(site, MARKER, key_id)
+    site.make_snapshot(disk_id)
+    site.make_snapshot(make_encrypted(site, MARKER, other))
+    site.make_snapshot(site.make_imported(MARKER))
+    count_sizes(site.installation)
+    assert {path.name for path in list_cached(site, key_id)} == {"blocks.sqlite", "sizes.sqlite"}
+    kept = set(site.installation.settings.cache_dir.rglob("*.sqlite")) - set(list_cached(site, key_id))
+    assert len(kept) == 4
+    destroy(site, key_id)
+    assert set(site.installation.settings.cache_dir.rglob("*.sqlite")) == kept
+    destroy_due_keys(site.installation)
+    assert list_cached(site, other)
+
+
+def test_another_host_removes_its_caches_too(site, tmp_path):
+    key_id = make_key(site)
+    site.make_snapshot(make_encrypted(site, MARKER, key_id))
+    here = site.installation
+    settings = replace(here.settings, cache_dir=tmp_path / "cache of the other")
+    secrets = Secrets(root_key=here.root_key, ring=KeyRing(here.directory / "keys", here.root_key))
+    there = Repositories(here.database, secrets, lambda _: settings, site.clock, here.directory)
+    repository = there.find(site.account_id, NEAR, key_id)
+    repository.open_index().close()
+    assert list(settings.cache_dir.rglob("blocks.sqlite"))
+    destroy(site, key_id)
+    there.forget_destroyed()
+    assert not list(settings.cache_dir.rglob("*.sqlite"))
+    repository.open_index().close()  # by work that was under way
+    assert list(settings.cache_dir.rglob("blocks.sqlite"))
+    again = Repositories(here.database, secrets, lambda _: settings, site.clock, here.directory)
+    again.forget_destroyed()  # a process that knows nothing of the repository
+    assert not list((settings.cache_dir / "keyed").iterdir())
+
+
+def test_a_cache_that_cannot_be_removed_keeps_no_key_from_being_destroyed(site):
+    key_id = make_key(site)
+    site.make_snapshot(make_encrypted(site, MARKER, key_id))
+    keyed = site.installation.settings.cache_dir / "keyed"
+    (keyed / key_id).rename(keyed / "aside")
+    (keyed / key_id).write_text("no folder")
+    destroy(site, key_id)
+    assert list_objects(site, key_id) == {}
+    assert find_key(site, key_id).deletes_at is None
+    (keyed / key_id).unlink()
+    (keyed / "aside").rename(keyed / key_id)
+    destroy_due_keys(site.installation)
+    assert list_cached(site, key_id) == []
+
+
+def test_what_was_under_way_when_a_key_was_destroyed_is_cleared_away_as_well(site):
+    key_id = make_key(site)
+    disk_id = make_encrypted(site, MARKER, key_id)
+    site.make_snapshot(disk_id)
+    here = site.installation
+    opened = here.repositories.find(site.account_id, NEAR, key_id)
+    late = site.start_snapshot(disk_id)
+    schedule(site, key_id)
+    site.clock.advance(timedelta(days=7))
+    destroy_due_keys(here)
+    Runner(here.database, site.clock, here, KINDS, {QUICK: 1}).run_until_idle()  # captures have another lane
+    assert list_objects(site, key_id) == {}
+    opened.store.put("data/late", MARKER)
+    assert find_key(site, key_id).deletes_at is not None
+    site.work()
+    assert site.snapshot(late).state is SnapshotState.FAILED
+    assert list_objects(site, key_id)
+    destroy_due_keys(here)
+    site.work()
+    assert list_objects(site, key_id) == {}
+    assert find_key(site, key_id).deletes_at is None
 
 
 def test_the_rows_stay_until_their_owner_deletes_them(site):

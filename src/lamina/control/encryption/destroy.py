@@ -6,7 +6,8 @@
     objects    those of its repository
 
 The rows of disks, snapshots and images stay until their owner deletes them. There is no way back from the first step:
-a task that fails is started again until all is done.
+a task that fails is started again until all is done. So is one that met a snapshot in the making, which opened the
+repository while it could: what that still writes is cleared away when it has ended.
 """
 
 import logging
@@ -32,6 +33,11 @@ from lamina.tasks.task import QUICK, Step, TaskKind
 from lamina.telemetry import get_logger, log
 
 _LOGGER: Final = get_logger(__name__)
+_SNAPSHOTS: Final = "snapshots"
+_UNFINISHED: Final = (
+    SnapshotState.PROGRESSING,
+    SnapshotState.DELETING,
+)  # a deleted one may be in the making, too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +49,13 @@ class DestroyArguments:
     key_id: KeyId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Met:
+    """Checkpoint: whether somebody may still write into the key's repository."""
+
+    has_writers: bool
+
+
 def destroy_due_keys(plant: Installation) -> None:
     """Start the destruction of every key whose waiting period is over, and let go of what others destroyed."""
     plant.repositories.forget_destroyed()
@@ -50,22 +63,24 @@ def destroy_due_keys(plant: Installation) -> None:
         due = session.scalars(select(KeyRecord.id).where(KeyRecord.deletes_at <= plant.clock.now())).all()
     for key_id in due:
         with plant.database.transaction() as session:
-            is_started = _start(plant, session, key_id)
-        if is_started:
+            is_news = _start(plant, session, key_id)
+        if is_news:
             log(_LOGGER, logging.WARNING, "a key is destroyed: its waiting period is over", key_id=key_id)
 
 
 def _start(plant: Installation, session: Session, key_id: KeyId) -> bool:
+    """Start the task, unless there is nothing to do now; answers whether it is the first one of the key."""
     key = session.get_one(KeyRecord, key_id)
     if key.deletes_at is None or key.deletes_at > plant.clock.now():
         return False  # it was cancelled in the last moment, or all is done
     if find_active(session, key_id) is not None:
         return False  # it is being destroyed, or its last rotation ends first
-    if key.state is KeyState.PENDING_DELETION:
+    is_first = key.state is KeyState.PENDING_DELETION
+    if is_first:
         key.move_to(KeyState.DESTROYED)
     arguments = DestroyArguments(account_id=key.account_id, region_id=key.region_id, key_id=key.id)
     key.task_id = enqueue(session, plant.clock, DESTROY_KEY, arguments, key=key.id)
-    return True
+    return is_first
 
 
 def _shred(plant: Installation, task: DestroyArguments, _context: StepContext) -> None:
@@ -89,10 +104,15 @@ def _mark_snapshots(plant: Installation, task: DestroyArguments, context: StepCo
         SnapshotRecord.state == SnapshotState.ACCOMPLISHED,
         SnapshotRecord.is_data_missing.is_(False),
     )
+    unfinished = select(SnapshotRecord.id).where(
+        SnapshotRecord.key_id == task.key_id, SnapshotRecord.state.in_(_UNFINISHED)
+    )
     with context.transaction() as session:
         for snapshot in session.scalars(readable).all():
             snapshot.is_data_missing = True
             sum_up_chain(session, snapshot, plant.clock.now())
+        has_writers = session.scalars(unfinished.limit(1)).first() is not None
+    context.save(_Met(has_writers=has_writers))
 
 
 def _remove_objects(plant: Installation, task: DestroyArguments, _context: StepContext) -> None:
@@ -103,7 +123,8 @@ def _remove_objects(plant: Installation, task: DestroyArguments, _context: StepC
 
 def _settle(_plant: Installation, session: Session, task: DestroyArguments, outcome: Outcome) -> None:
     key = session.get(KeyRecord, task.key_id)
-    if key is not None and outcome.failure is None:
+    met = outcome.checkpoints.load(_SNAPSHOTS, _Met)
+    if key is not None and outcome.failure is None and met is not None and not met.has_writers:
         key.deletes_at = None  # otherwise the reconciler starts it again
 
 
@@ -114,7 +135,7 @@ DESTROY_KEY: Final = TaskKind(
     steps=(
         Step(name="shred", run=_shred),
         Step(name="disks", run=_remove_disks),
-        Step(name="snapshots", run=_mark_snapshots),
+        Step(name=_SNAPSHOTS, run=_mark_snapshots),
         Step(name="objects", run=_remove_objects),
     ),
     settle=_settle,
