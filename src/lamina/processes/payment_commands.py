@@ -5,7 +5,7 @@ is due is let in again with its next call.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -29,6 +29,7 @@ from lamina.control.tariff.tariff import Tariff, read_tariff
 from lamina.database import Database
 from lamina.ids import AccountId
 from lamina.processes.data_dir import choose_data_dir, data_dir_option
+from lamina.shared_clock import database_clock
 
 _currency_option = click.option("--currency", help="Such as USD.  [default: that of the price list]")
 
@@ -136,8 +137,9 @@ def forecast_arrears(account_id: str | None, data_dir: Path | None, *, as_json: 
 @contextmanager
 def _open_till(data_dir: Path | None) -> Iterator[_Till]:
     directory = choose_data_dir(data_dir)
-    with open_metadata(directory) as (database, _):
-        clock: Clock = SystemClock()
+    with open_metadata(directory) as (database, _), ExitStack() as stack:
+        # what is overdue follows from the time: that of all services, whatever this host thinks
+        clock = stack.enter_context(database_clock(database)) if database.is_shared else SystemClock()
         if is_movable(directory):
             clock = MovableClock(directory, clock)
         preferences = read_preferences(directory)

@@ -14,6 +14,7 @@ from lamina.control.tariff.rules import read_rules
 from lamina.control.tariff.tariff import Tariff, read_tariff
 from lamina.ids import RegionId
 from lamina.settings import Settings
+from tests.factories.installation import open_site
 
 HEAD = "region_id,valid_from,currency,standard_per_gib_month,archive_per_gib_month,source,seen_on\n"
 RULES_HEAD = (
@@ -86,6 +87,7 @@ def test_a_month_is_cut_where_the_price_of_its_region_changes(tmp_path):
         (HEAD + "default,1970-01-01,eur,0.1,,own,2026-01-01\n", "currency is 'eur'"),
         (HEAD + "default,1970-01-01,EUR,-1,,own,2026-01-01\n", "standard_per_gib_month is '-1'"),
         (HEAD + "default,1970-01-01,EUR,1e3,,own,2026-01-01\n", "standard_per_gib_month is '1e3'"),
+        (HEAD + "default,1970-01-01,EUR,٣,,own,2026-01-01\n", "standard_per_gib_month is '٣'"),
         (HEAD + "default,1970-01-01,EUR,free,,own,2026-01-01\n", "standard_per_gib_month is 'free'"),
         (HEAD + "default,1970-01-01,EUR,0.1,x,own,2026-01-01\n", "archive_per_gib_month is 'x'"),
         (HEAD + "default,1970-01-01,EUR,0.1,,,2026-01-01\n", "source is empty"),
@@ -127,6 +129,21 @@ def test_what_is_wrong_with_rules_is_said(tmp_path, line, reason):
     with pytest.raises(DatedFileError, match=r"rules\.csv") as refused:
         read_rules(own)
     assert reason in str(refused.value)
+
+
+def test_a_list_that_breaks_later_stops_the_next_start_and_changes_nothing(tmp_path):
+    with open_site(tmp_path) as site:
+        folder = site.installation.directory
+    (folder / "lamina.toml").write_text('prices = "own.csv"\n')
+    (folder / "own.csv").write_text(HEAD + DEFAULT.replace("EUR", "euro"))
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for _ in range(2):
+        with pytest.raises(DatedFileError, match=r"own\.csv cannot be used: line 2: currency is 'euro'"):
+            open_installation(folder, Settings(cache_dir=tmp_path / "cache")).__enter__()
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    (folder / "own.csv").write_text(HEAD + DEFAULT)
+    with open_site(tmp_path) as site:
+        assert site.installation.tariff.prices.currency == "EUR"
 
 
 def test_an_installation_starts_with_its_own_list_or_not_at_all(tmp_path):

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
+from lamina.clock import SystemClock
 from lamina.control.accounts.errors import AccountNotFoundError
 from lamina.control.accounts.states import AccountStanding
 from lamina.control.paging import Slice
@@ -17,6 +18,7 @@ from lamina.control.payments.queries import get_position, list_entries
 from lamina.control.payments.records import EntryKind, EntryRecord
 from lamina.control.payments.settle import Entry, add_up_balances, find_first_due, list_unpaid
 from lamina.control.tariff.rules import read_rules
+from lamina.processes.payment_commands import _open_till
 
 RULES = read_rules()
 DAY = timedelta(days=1)
@@ -167,6 +169,14 @@ def test_accounts_have_ledgers_of_their_own(site):
     pay(site, "3", "r-1")
     assert [balance for _, _, balance in ledger(site)] == [-1, 2]
     assert [balance for _, _, balance in ledger(other)] == [-2, 0]
+
+
+def test_the_operators_commands_go_by_the_clock_of_a_shared_database(site, monkeypatch, database_kind):
+    real = SystemClock().now()
+    monkeypatch.setattr(SystemClock, "now", lambda _: real + 16 * DAY)
+    with _open_till(site.installation.directory) as till:
+        is_ahead = till.clock.now() > real + 15 * DAY
+    assert is_ahead == (database_kind == "sqlite"), "a wrong host must not make anybody overdue"
 
 
 # The course of arrears, without an installation.

@@ -87,7 +87,7 @@ def read_number(text: str, what: str) -> Decimal:
         number = Decimal(text)
     except InvalidOperation as error:
         raise ValueError(f"{what} is {text!r} and must be a number such as 0.02") from error
-    if not text.replace(".", "", 1).isdecimal() or len(text) > _DIGITS_MAX:
+    if not (text.isascii() and text.replace(".", "", 1).isdecimal()) or len(text) > _DIGITS_MAX:
         raise ValueError(f"{what} is {text!r} and must be plain digits, at most {_DIGITS_MAX}")
     return number
 
