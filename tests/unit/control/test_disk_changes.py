@@ -3,6 +3,7 @@
 import pytest
 
 from lamina.control.disks.attach import Attachment, attach_disk
+from lamina.control.disks.attachment import Before
 from lamina.control.disks.categories import DiskCategory, PerformanceLevel
 from lamina.control.disks.clone import DiskClone, clone_disk
 from lamina.control.disks.create import ImportedDisk, import_disk
@@ -39,12 +40,16 @@ from lamina.control.disks.states import DiskRole, DiskState
 from lamina.control.instances.errors import InstanceNotRunningError, InstanceStateError
 from lamina.control.instances.locks import set_security_lock
 from lamina.control.instances.states import InstanceState
+from lamina.control.kinds import KINDS
 from lamina.control.paging import Slice
 from lamina.control.provisioning.reinit import reinit_disk
+from lamina.control.provisioning.release import delete_instance
 from lamina.control.snapshots.errors import SnapshotInProgressError
 from lamina.control.snapshots.states import SnapshotKind
 from lamina.ids import ZoneId
 from lamina.tasks.errors import TaskBusyError
+from lamina.tasks.runner import Runner
+from lamina.tasks.task import QUICK
 from lamina.units import GIB, MIB
 from tests.factories.instances import (
     attach,
@@ -116,6 +121,46 @@ def test_a_disk_whose_file_is_gone_is_not_attached(site):
     attach(site, disk_id, instance_id)
     disk = find_disk(site, disk_id)
     assert (disk.state, disk.instance_id, disk.device) == (DiskState.AVAILABLE, None, None)
+
+
+@pytest.mark.parametrize("is_bootable", [True, False])
+@pytest.mark.parametrize("fate", [True, False])
+def test_a_system_disk_that_cannot_be_attached_is_what_it_was(site, is_bootable, fate):
+    instance_id = make_instance(site)
+    with site.scope() as scope:
+        new = ImportedDisk(
+            zone_id=list_disks_of(site, instance_id)[0].zone_id, size_bytes=GIB, role=DiskRole.SYSTEM
+        )
+        disk_id = import_disk(scope, new).id
+    site.work()
+    [system] = list_disks_of(site, instance_id)
+    detach(site, system.id, instance_id)
+    path = site.installation.volumes.raw_path(disk_id)
+    away = path.rename(path.with_name("away"))
+    before = Before.of(site.disk(disk_id))
+    attach(site, disk_id, instance_id, is_bootable=is_bootable, delete_with_instance=fate)
+    assert Before.of(site.disk(disk_id)) == before
+    away.rename(path)
+    attach(site, disk_id, instance_id, is_bootable=True)
+    assert site.disk(disk_id).state is DiskState.IN_USE
+
+
+def test_a_system_disk_whose_instance_goes_while_it_cannot_be_attached_elsewhere_is_bound_to_nothing(site):
+    origin, other = make_instance(site), make_instance(site)
+    [system] = list_disks_of(site, origin)
+    detach(site, system.id, origin)
+    site.installation.volumes.raw_path(system.id).unlink()
+    with site.scope() as scope:
+        attach_disk(scope, Attachment(disk_id=system.id, instance_id=other))
+        delete_instance(scope, origin)
+    plant = site.installation
+    others = [kind for kind in KINDS if kind.name == "release-instance"]
+    Runner(plant.database, site.clock, plant, others, {QUICK: 1}).run_until_idle()
+    site.work()
+    disk = find_disk(site, system.id)
+    assert (disk.state, disk.role, disk.origin_instance_id) == (DiskState.AVAILABLE, DiskRole.DATA, None)
+    with site.scope() as scope:
+        delete_disk(scope, system.id)
 
 
 def test_what_keeps_a_disk_from_being_detached(site):

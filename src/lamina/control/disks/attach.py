@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from lamina.control.disks.attachment import start_attachment
+from lamina.control.disks.attachment import Before, start_attachment
 from lamina.control.disks.errors import (
     DeviceTakenError,
     DiskCategoryError,
@@ -80,6 +80,7 @@ def attach_disk(scope: Scope, wanted: Attachment) -> DiskRecord:
         device = SYSTEM_DEVICE
     else:
         device = choose_device(instance.id, wanted.device, present, scope.limits.data_disks_per_instance)
+    before = Before.of(disk)
     disk.role = DiskRole.SYSTEM if wanted.is_bootable else DiskRole.DATA
     if wanted.is_bootable:
         disk.origin_instance_id = instance.id
@@ -89,7 +90,7 @@ def attach_disk(scope: Scope, wanted: Attachment) -> DiskRecord:
     disk.delete_with_instance = wanted.is_bootable if given is None else given
     disk.was_attached = disk.was_attached or instance.started_at is not None
     disk.move_to(DiskState.ATTACHING)
-    disk.task_id = start_attachment(scope.session, scope.clock, disk)
+    disk.task_id = start_attachment(scope.session, scope.clock, disk, before)
     return disk
 
 

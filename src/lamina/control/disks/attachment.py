@@ -4,14 +4,14 @@ They work on the attachment and not on the bytes, so that a snapshot under way d
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from sqlalchemy.orm import Session
 
 from lamina.clock import Clock
 from lamina.control.disks.host import describe_drive
 from lamina.control.disks.records import DiskRecord
-from lamina.control.disks.states import DiskState
+from lamina.control.disks.states import DiskRole, DiskState
 from lamina.control.installation import Installation
 from lamina.ids import DiskId, InstanceId, TaskId
 from lamina.tasks.context import StepContext
@@ -21,16 +21,51 @@ from lamina.tasks.task import QUICK, Step, TaskKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What a disk was before it was to be attached, and is again if it cannot be."""
+
+    role: DiskRole
+    origin_instance_id: InstanceId | None
+    delete_with_instance: bool
+    was_attached: bool
+
+    @classmethod
+    def of(cls, disk: DiskRecord) -> Self:
+        """What a disk is now."""
+        return cls(
+            role=disk.role,
+            origin_instance_id=disk.origin_instance_id,
+            delete_with_instance=disk.delete_with_instance,
+            was_attached=disk.was_attached,
+        )
+
+    def bring_back(self, disk: DiskRecord) -> None:
+        """Make a disk that again; the system disk of an instance that was released meanwhile is one no more."""
+        if self.origin_instance_id is None or disk.origin_instance_id is not None:
+            disk.role = self.role
+            disk.origin_instance_id = self.origin_instance_id
+        disk.delete_with_instance = self.delete_with_instance
+        disk.was_attached = self.was_attached
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttachmentArguments:
-    """Which disk, and which instance."""
+    """Which disk, and which instance.
+
+    Attributes:
+        before: None if nobody knows any more, and when it is detached.
+    """
 
     disk_id: DiskId
     instance_id: InstanceId
+    before: Before | None = None
 
 
-def start_attachment(session: Session, clock: Clock, disk: DiskRecord) -> TaskId:
+def start_attachment(
+    session: Session, clock: Clock, disk: DiskRecord, before: Before | None = None
+) -> TaskId:
     """Have a disk given to its instance."""
-    return _start(session, clock, ATTACH_DISK, disk)
+    return _start(session, clock, ATTACH_DISK, disk, before)
 
 
 def start_detachment(session: Session, clock: Clock, disk: DiskRecord) -> TaskId:
@@ -47,10 +82,14 @@ def leave_instance(disk: DiskRecord, plant: Installation) -> None:
 
 
 def _start(
-    session: Session, clock: Clock, kind: TaskKind[Installation, AttachmentArguments], disk: DiskRecord
+    session: Session,
+    clock: Clock,
+    kind: TaskKind[Installation, AttachmentArguments],
+    disk: DiskRecord,
+    before: Before | None = None,
 ) -> TaskId:
     assert disk.instance_id is not None, "the verb names the instance"
-    arguments = AttachmentArguments(disk_id=disk.id, instance_id=disk.instance_id)
+    arguments = AttachmentArguments(disk_id=disk.id, instance_id=disk.instance_id, before=before)
     return enqueue(session, clock, kind, arguments, key=f"{disk.id}/attachment")
 
 
@@ -78,6 +117,8 @@ def _settle_attaching(
         disk.attached_at = plant.clock.now()
     else:
         disk.instance_id = disk.device = None
+        if task.before is not None:
+            task.before.bring_back(disk)
     disk.move_to(disk.rest_state)
 
 
