@@ -228,6 +228,24 @@ def test_a_volume_that_no_row_knows_is_reported_and_kept(site, caplog):
     assert site.read(disk_id, 0, 8) == b"precious"
 
 
+def test_what_a_file_system_keeps_beside_the_disks_keeps_no_reconciler_from_its_work(site, monkeypatch):
+    """`disks/` may be the root of a file system of its own, and `lost+found` is nobody's but root's."""
+    lost = site.installation.volumes.folder / "lost+found"
+    lost.mkdir()
+    stat = Path.stat
+
+    def deny(path, **options):
+        if lost in path.parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", deny)  # root, who may run the tests, is not denied anything
+    disk_id = site.make_imported(b"x")
+    assert site.installation.volumes.list_disks() == [disk_id]
+    report_unknown_volumes(site.installation)
+    forget_leftover_clones(site.installation)
+
+
 def test_old_rows_are_forgotten(site):
     site.make_disk()
     site.clock.advance(timedelta(days=31))

@@ -44,6 +44,8 @@ def forget_leftover_clones(plant: Installation) -> None:
     for disk_id in plant.volumes.list_disks():
         folder = plant.volumes.frozen_folder(disk_id)
         tokens = list_frozen(folder)  # before the rows: what is newer than this look is not touched
+        if not tokens:
+            continue  # as with nearly all of many disks where there is no reflink
         for token in _choose_leftovers(plant, disk_id, tokens):
             forget(folder, token)
             log(_LOGGER, logging.INFO, "a leftover clone was dropped", disk_id=disk_id, token=token)

@@ -75,8 +75,8 @@ class Volumes:
         return self.folder / disk_id / _FROZEN
 
     def list_disks(self) -> list[DiskId]:
-        """The disks that have a folder, sorted."""
-        return sorted(DiskId(path.name) for path in self.folder.iterdir() if path.is_dir())
+        """The disks that have a folder, sorted; not what else lies there, such as the `lost+found` of a file system."""
+        return sorted(DiskId(path.name) for path in self.folder.glob("d-*") if path.is_dir())
 
     def create(self, disk_id: DiskId, size_bytes: int, sealing: Sealing | None = None) -> Volume:
         """An empty disk, durable after its first flush; one that is there already is emptied.
