@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, bindparam, case, func, select
 
 from lamina.control.disks.errors import (
     DiskCategoryError,
@@ -23,9 +23,9 @@ from lamina.control.keys.queries import require_enabled
 from lamina.control.scope import Scope
 from lamina.control.snapshots.capture import CAPTURE_SNAPSHOT
 from lamina.control.snapshots.capture_data import CaptureArguments
-from lamina.control.snapshots.chain import sum_up_chain
+from lamina.control.snapshots.chain import add_to_chain
 from lamina.control.snapshots.errors import SnapshotInProgressError, SnapshotQuotaError
-from lamina.control.snapshots.queries import find_unfinished
+from lamina.control.snapshots.queries import is_unfinished
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.states import SnapshotCategory, SnapshotKind, SnapshotState
 from lamina.control.tags.put import put_tags
@@ -35,6 +35,15 @@ from lamina.tasks.queue import enqueue
 
 _ALLOWED: Final = (DiskState.IN_USE, DiskState.AVAILABLE)
 _STILL: Final = (InstanceState.RUNNING, InstanceState.STOPPED)
+_IS_MANUAL: Final = and_(
+    SnapshotRecord.kind == SnapshotKind.USER,
+    SnapshotRecord.state != SnapshotState.DELETING,
+    SnapshotRecord.source_snapshot_id.is_(None),  # copies count where they are
+)
+# One walk along the chain, and built once: the account's other writers wait meanwhile.
+_UNFINISHED_AND_MANUAL: Final = select(
+    func.min(case((is_unfinished(), SnapshotRecord.id))), func.count(case((_IS_MANUAL, 1)))
+).where(SnapshotRecord.account_id == bindparam("account_id"), SnapshotRecord.disk_id == bindparam("disk_id"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +83,7 @@ def create_snapshot(scope: Scope, new: NewSnapshot) -> SnapshotRecord:
     """
     disk = get_disk(scope, new.disk_id)
     check_disk(scope, disk, new.kind)
-    snapshot = add_snapshot(scope, disk, new)
+    snapshot = _make_row(scope, disk, new)
     arguments = CaptureArguments(
         account_id=scope.account_id, region_id=disk.region_id, disk_id=disk.id, snapshot_id=snapshot.id
     )
@@ -82,6 +91,7 @@ def create_snapshot(scope: Scope, new: NewSnapshot) -> SnapshotRecord:
     snapshot.task_id = enqueue(
         scope.session, scope.clock, CAPTURE_SNAPSHOT, arguments, key=disk.id, is_background=is_automatic
     )
+    _add(scope, snapshot, new.tags)
     return snapshot
 
 
@@ -99,12 +109,13 @@ def check_disk(scope: Scope, disk: DiskRecord, kind: SnapshotKind) -> None:
             raise DiskNeverUsedError(disk.id, instance.id)
     elif not disk.was_attached:
         raise NeverAttachedError(disk.id)
-    unfinished = find_unfinished(scope, disk.id)
-    if unfinished is not None:
-        raise SnapshotInProgressError(disk.id, unfinished.id)
+    wanted = {"account_id": scope.account_id, "disk_id": disk.id}
+    unfinished_id, manual = scope.session.execute(_UNFINISHED_AND_MANUAL, wanted).one()
+    if unfinished_id is not None:
+        raise SnapshotInProgressError(disk.id, unfinished_id)
     require_enabled(scope.session, disk.key_id)
     maximum = scope.limits.manual_snapshots_per_disk
-    if kind is SnapshotKind.USER and _count_manual(scope, disk.id) >= maximum:
+    if kind is SnapshotKind.USER and manual >= maximum:
         raise SnapshotQuotaError(disk.id, maximum)
 
 
@@ -116,8 +127,16 @@ def add_snapshot(
     Raises:
         TagKeyError, TagValueError, TagQuotaError: the tags break the rules.
     """
+    snapshot = _make_row(scope, disk, new, group_id)
+    _add(scope, snapshot, new.tags)
+    return snapshot
+
+
+def _make_row(
+    scope: Scope, disk: DiskRecord, new: NewSnapshot, group_id: SnapshotGroupId | None = None
+) -> SnapshotRecord:
     now = scope.clock.now()
-    snapshot = SnapshotRecord(
+    return SnapshotRecord(
         id=mint_snapshot_id(),
         account_id=scope.account_id,
         region_id=disk.region_id,
@@ -137,19 +156,9 @@ def add_snapshot(
         group_id=group_id,
         key_id=disk.key_id,
     )
+
+
+def _add(scope: Scope, snapshot: SnapshotRecord, tags: Mapping[str, str]) -> None:
     scope.session.add(snapshot)
-    scope.session.flush()
-    put_tags(scope, ResourceType.SNAPSHOT, snapshot.id, new.tags, region_id=snapshot.region_id)
-    sum_up_chain(scope.session, snapshot, scope.clock.now())
-    return snapshot
-
-
-def _count_manual(scope: Scope, disk_id: DiskId) -> int:
-    query = select(func.count()).where(
-        SnapshotRecord.account_id == scope.account_id,
-        SnapshotRecord.disk_id == disk_id,
-        SnapshotRecord.kind == SnapshotKind.USER,
-        SnapshotRecord.state != SnapshotState.DELETING,
-        SnapshotRecord.source_snapshot_id.is_(None),  # copies count where they are
-    )
-    return scope.session.scalar(query) or 0
+    put_tags(scope, ResourceType.SNAPSHOT, snapshot.id, tags, region_id=snapshot.region_id)
+    add_to_chain(scope.session, snapshot, scope.clock.now())

@@ -114,26 +114,34 @@ def require_ready(session: Session, snapshot: SnapshotRecord) -> None:
         raise SnapshotDataMissingError(snapshot.id)
 
 
-def find_unfinished(scope: Scope, disk_id: DiskId) -> SnapshotRecord | None:
-    """The snapshot of a disk that is being created, or whose creation is being cancelled.
+def is_unfinished() -> ColumnElement[bool]:
+    """A condition for a query of snapshots: it is being created of its disk, or its creation is being cancelled.
 
     Copies do not count: they are made from snapshots, and the disk does not matter to them.
     """
-    return scope.session.scalars(
-        select(SnapshotRecord)
-        .outerjoin(TaskRecord, TaskRecord.id == SnapshotRecord.task_id)
+    is_cancelled = (
+        select(TaskRecord.id)
         .where(
-            SnapshotRecord.account_id == scope.account_id,
-            SnapshotRecord.disk_id == disk_id,
-            SnapshotRecord.source_snapshot_id.is_(None),
-            or_(
-                SnapshotRecord.state == SnapshotState.PROGRESSING,
-                and_(
-                    SnapshotRecord.state == SnapshotState.DELETING,
-                    TaskRecord.key != SnapshotRecord.id,  # otherwise its data is being removed
-                    TaskRecord.state.in_(ACTIVE),
-                ),
-            ),
+            TaskRecord.id == SnapshotRecord.task_id,
+            TaskRecord.key != SnapshotRecord.id,  # otherwise its data is being removed
+            TaskRecord.state.in_(ACTIVE),
+        )
+        .exists()
+    )
+    return and_(
+        SnapshotRecord.source_snapshot_id.is_(None),
+        or_(
+            SnapshotRecord.state == SnapshotState.PROGRESSING,
+            and_(SnapshotRecord.state == SnapshotState.DELETING, is_cancelled),
+        ),
+    )
+
+
+def find_unfinished(scope: Scope, disk_id: DiskId) -> SnapshotRecord | None:
+    """The snapshot of a disk that is being created, or whose creation is being cancelled; see `is_unfinished`."""
+    return scope.session.scalars(
+        select(SnapshotRecord).where(
+            SnapshotRecord.account_id == scope.account_id, SnapshotRecord.disk_id == disk_id, is_unfinished()
         )
     ).first()
 

@@ -1,0 +1,90 @@
+"""What is summed up of a chain is true after every change, also of what is added to it without a look at the rest."""
+
+import itertools
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from lamina.control.disks.queries import get_disk
+from lamina.control.snapshots.chain import sum_up_chain
+from lamina.control.snapshots.create import NewSnapshot, add_snapshot
+from lamina.control.snapshots.records import ChainRecord, SnapshotRecord
+from lamina.control.snapshots.states import SnapshotState
+
+HOUR = timedelta(hours=1)
+
+
+class UndoneError(Exception):
+    """Ends a history, so that the next one begins with nothing."""
+
+
+class History:
+    """Changes of the chain of one disk, in one session."""
+
+    def __init__(self, site, scope, disk_id):
+        self.site, self.scope, self.session = site, scope, scope.session
+        self.disk = get_disk(scope, disk_id)
+        self.revision = 0
+
+    def add(self, step=HOUR):
+        self.site.clock.advance(step)
+        add_snapshot(self.scope, self.disk, NewSnapshot(disk_id=self.disk.id))
+        self.revision += 1
+
+    def add_earlier(self):
+        self.add(-3 * HOUR)
+
+    def finish(self):
+        for snapshot in self.rows(SnapshotState.PROGRESSING)[:1]:
+            snapshot.incremental_bytes = 1 << len(self.rows(SnapshotState.ACCOMPLISHED))
+            self.change(snapshot, SnapshotState.ACCOMPLISHED)
+
+    def remove(self):
+        there = self.rows(SnapshotState.ACCOMPLISHED) + self.rows(SnapshotState.PROGRESSING)
+        for snapshot in there[:1]:
+            self.change(snapshot, SnapshotState.DELETING)
+
+    def change(self, snapshot, state):
+        snapshot.move_to(state)
+        sum_up_chain(self.session, snapshot, self.site.clock.now())
+        self.revision += 1
+
+    def rows(self, *states):
+        query = select(SnapshotRecord).where(SnapshotRecord.state.in_(states))
+        return self.session.scalars(query.order_by(SnapshotRecord.created_at, SnapshotRecord.id)).all()
+
+    def check(self):
+        there = self.rows(*(state for state in SnapshotState if state is not SnapshotState.DELETING))
+        chains = self.session.execute(
+            select(
+                ChainRecord.snapshot_count,
+                ChainRecord.standard_bytes,
+                ChainRecord.archive_bytes,
+                ChainRecord.revision,
+                ChainRecord.is_counted,
+            )
+        ).all()
+        size = sum(snapshot.incremental_bytes or 0 for snapshot in there)
+        assert chains == ([(len(there), size, 0, self.revision, False)] if self.revision else [])
+        if there:
+            assert self.session.scalar(select(ChainRecord.created_at)) == there[0].created_at
+
+
+CHANGES = (History.add, History.add_earlier, History.finish, History.remove)
+
+
+@pytest.mark.parametrize("forgets", [False, True], ids=["one session", "a session each"])
+def test_every_history_of_a_chain_leaves_its_sums_true(site, forgets):
+    disk_id = site.make_imported(b"x")
+    for changes in itertools.product(CHANGES, repeat=3):
+        with suppress(UndoneError), site.scope() as scope:
+            history = History(site, scope, disk_id)
+            for change in changes:
+                change(history)
+                if forgets:
+                    scope.session.flush()
+                    scope.session.expire_all()
+                history.check()
+            raise UndoneError
