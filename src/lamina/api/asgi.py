@@ -28,6 +28,9 @@ _BODY_SECONDS: Final = 60  # 4 MiB in a minute is 0.6 Mbit/s; slower clients wou
 # A client that reuses a connection just when it is closed cannot know whether its call was carried out. Uvicorn's
 # 5 s are about as long as people and loops pause.
 _KEEP_ALIVE_SECONDS: Final = 65
+# Uvicorn waits for ever for the head of a request and for clients that do not read their answers (4 MiB each).
+_HEAD_SECONDS: Final = 60
+_UNREAD_SECONDS: Final = 60
 _THREADS: Final = 16  # actions are short transactions; SQLite has one writer anyway
 
 
@@ -94,20 +97,47 @@ class ApiApp:
 
 
 class _PromptProtocol(H11Protocol):
-    """HTTP without waiting to fill packets.
+    """HTTP that waits neither to fill packets nor for ever.
 
-    asyncio does so by itself only for sockets that were made with an explicit protocol number, which those of
-    `socket.create_server` are not. Head and body of an answer are two writes, and the second one then waited for
+    asyncio sends without delay by itself only for sockets that were made with an explicit protocol number, which those
+    of `socket.create_server` are not. Head and body of an answer are two writes, and the second one then waited for
     the client's delayed acknowledgement: 44 ms for each small call.
     """
 
+    _deadline: asyncio.TimerHandle | None = None  # of the head of a request that has not arrived
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Turn the delay off for each new connection."""
+        """Turn the delay off for each new connection, and give it its limits of time."""
         assert isinstance(transport, asyncio.Transport), (
             "asyncio hands stream transports to a stream protocol"
         )
         super().connection_made(transport)
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        stream = transport.get_extra_info("socket")
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # the system ends a connection whose other side takes nothing for so long, dead or alive
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_SECONDS * 1000)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came, and see to it that the head of a request does not come for ever."""
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Watch no more."""
+        super().connection_lost(exc)
+        self._stop_watching()
+
+    def _watch(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_watching()
+        elif self._deadline is None:  # bytes that come one by one do not put it off
+            self._deadline = self.loop.call_later(_HEAD_SECONDS, self.transport.abort)
+
+    def _stop_watching(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
 
 def server_config(app: ASGIApp, host: str, port: int) -> Config:

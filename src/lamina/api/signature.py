@@ -46,6 +46,7 @@ _AUTHORIZATION: Final = re.compile(
 )
 _TIMESTAMP: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z", re.ASCII)
 _MAX_NONCE: Final = 128
+_MAX_SHOWN: Final = 64 * 1024  # of a string to sign: one of a body of 4 MiB may have 20 MiB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +102,7 @@ class Claim:
             raise ApiError(
                 SIGNATURE_MISMATCH,
                 "The signature does not match the request; check the access key secret, "
-                f"server string to sign is:{self.strings_to_sign[0]}",
+                f"server string to sign is:{self.strings_to_sign[0][:_MAX_SHOWN]}",
             )
 
     def _sign(self, text: str, secret: str) -> bytes:
