@@ -7,8 +7,9 @@ from itertools import pairwise
 from lamina.cli.main import ExitCode
 from tests.tidy.source_tree import PACKAGE, ROOT, list_public, list_sources
 
-# `[text](target)`; links to the web and to a heading of the same page are not followed.
-LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
+# `[text](page#heading)`, of which one may be absent; links to the web are not followed.
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(#[^)\s]+)?\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 CODE = re.compile(r"`([^`]+)`")
 # It adds the facts of its task to each event.
 FORWARDS = "lamina/tasks/attempt.py"
@@ -55,12 +56,27 @@ def test_links_and_paths_in_documents_lead_somewhere():
     broken = []
     for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
         text = page.read_text()
-        targets = [page.parent / target for target in LINK.findall(text)]
+        targets = [page.parent / target for target, _ in LINK.findall(text)]
         targets += [
             ROOT / path if (ROOT / path).exists() else PACKAGE / path for path in CODE_PATH.findall(text)
         ]
         broken += [f"{page.relative_to(ROOT)}: {target}" for target in targets if not target.exists()]
     assert not broken, f"these documents name files that are not there: {broken}"
+
+
+def test_links_to_headings_lead_somewhere():
+    broken = []
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for target, anchor in LINK.findall(page.read_text()):
+            there = page.parent / target if target else page
+            if anchor and anchor not in {_anchor(each) for each in HEADING.findall(there.read_text())}:
+                broken.append(f"{page.relative_to(ROOT)}: {target}{anchor}")
+    assert not broken, f"these documents link to headings that are not there: {broken}"
+
+
+def _anchor(heading: str) -> str:
+    """What a heading is linked to by, as code hosts make it: words and hyphens only."""
+    return "#" + re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 def test_every_event_that_asks_for_somebody_is_in_the_operations_manual():

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import groupby
+from typing import Final
 
 from lamina.blockio.extents import Extent, ExtentKind
 from lamina.blockio.source import BlockSource
@@ -21,7 +22,7 @@ class Look(IntEnum):
     READ = 3
 
 
-_LOOK_OF = {ExtentKind.HOLE: Look.HOLE, ExtentKind.ZERO: Look.ZERO, ExtentKind.DATA: Look.READ}
+_LOOK_OF: Final = {ExtentKind.HOLE: Look.HOLE, ExtentKind.ZERO: Look.ZERO, ExtentKind.DATA: Look.READ}
 
 
 @dataclass(frozen=True, slots=True)

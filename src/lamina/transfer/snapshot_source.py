@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from lamina.blockio.extents import Extent, ExtentKind
 from lamina.blockio.nbd.constants import BASE_ALLOCATION, AllocationFlag
@@ -86,7 +86,7 @@ class SnapshotSource:
         self.close()
 
 
-_KINDS = {
+_KINDS: Final = {
     0: ExtentKind.DATA,
     int(AllocationFlag.ZERO): ExtentKind.ZERO,
     int(AllocationFlag.HOLE | AllocationFlag.ZERO): ExtentKind.HOLE,

@@ -88,7 +88,7 @@ def list_usages(session: Session, snapshot_ids: Sequence[SnapshotId]) -> Mapping
     return {snapshot_id: _USAGES[frozenset(kinds)] for snapshot_id, kinds in held.items()}
 
 
-_USAGES = {
+_USAGES: Final = {
     frozenset[HolderKind](): SnapshotUsage.NONE,
     frozenset({HolderKind.IMAGE}): SnapshotUsage.IMAGE,
     frozenset({HolderKind.DISK}): SnapshotUsage.DISK,
