@@ -3,10 +3,11 @@
 import hashlib
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import parse_qsl, urlencode
 
 from lamina.api.call import Services
@@ -71,7 +72,15 @@ class Caller:
     def call(self, action: str, body: bytes = b"", **parameters: object) -> Answer:
         return self.send(action, urlencode({k.replace("__", "."): v for k, v in parameters.items()}), body)
 
-    def send(self, action: str, query: str, body: bytes = b"", **changes: str) -> Answer:
+    def send(
+        self,
+        action: str,
+        query: str,
+        body: bytes = b"",
+        *,
+        unsigned: Mapping[str, str] = MappingProxyType({}),
+        **changes: str,
+    ) -> Answer:
         headers = {
             "host": "ecs.example",
             "x-acs-action": action,
@@ -95,7 +104,11 @@ class Caller:
             method="POST",
             path="/",
             query=query.encode(),
-            headers={**signed.headers, "authorization": (line,)},
+            headers={
+                **signed.headers,
+                "authorization": (line,),
+                **{name: (value,) for name, value in unsigned.items()},
+            },
             body=body,
         )
         return Answer(self.pipeline.answer(request))

@@ -148,6 +148,9 @@ def _read_acs3(call: SignedCall) -> Claim:
     missing = _MUST_BE_SIGNED.difference(match["names"].split(";"))
     if missing:
         raise _incomplete(f"these headers must be signed and are not: {', '.join(sorted(missing))}")
+    if call.form and "content-type" not in match["names"].split(";"):
+        # whoever changes it on the way would make parameters of the bytes of a disk
+        raise _incomplete("content-type must be signed: it says that the body holds parameters")
     absent = [name for name in match["names"].split(";") if name not in call.headers]
     if absent:
         raise _incomplete(f"these headers are listed in SignedHeaders and were not sent: {', '.join(absent)}")

@@ -97,6 +97,17 @@ def test_parameters_may_come_in_a_form_body(caller):
     assert (answer.status, answer.json["TotalCount"]) == (200, 0)
 
 
+def test_nobody_on_the_way_makes_parameters_of_a_body(caller):
+    body = b"DiskName=nobody"  # what a disk may hold
+    first = caller.call("CreateDisk", RegionId=REGION, ZoneId=ZONE, Size=20)
+    assert caller.send("DescribeDisks", f"RegionId={REGION}", body).json["TotalCount"] == 1
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    signed = caller.send("DescribeDisks", f"RegionId={REGION}", body, **form)
+    assert (first.status, signed.json["TotalCount"]) == (200, 0)
+    forged = caller.send("DescribeDisks", f"RegionId={REGION}", body, unsigned=form)
+    assert (forged.status, forged.code) == (400, "IncompleteSignature")
+
+
 def test_an_error_says_what_the_vendor_says(caller):
     answer = caller.call("DescribeZones", RegionId="cn-nowhere")
     assert answer.status == 404
