@@ -9,6 +9,7 @@ and outlives the process, also a killed one; it is not flushed, so after a power
 open to replay.
 """
 
+import errno
 import fcntl
 import os
 import threading
@@ -79,7 +80,8 @@ class _Quarter:
     def add(self, digest: bytes) -> None:
         """Remember one more."""
         if self._fd is not None:
-            os.write(self._fd, digest)
+            if os.write(self._fd, digest) != _RECORD_BYTES:  # whoever comes next takes the piece away
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._read += _RECORD_BYTES
         self.seen.add(digest)
 

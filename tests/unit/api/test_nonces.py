@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -71,6 +73,37 @@ def test_a_record_cut_short_does_not_spoil_those_behind_it(clock, tmp_path):
     assert code_of(NonceStore(clock, tmp_path), "b") == "ok"
     again = NonceStore(clock, tmp_path)
     assert [code_of(again, "a"), code_of(again, "b")] == ["SignatureNonceUsed"] * 2
+
+
+FULL_DISK = """
+import resource, signal, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from lamina.api.nonces import NonceStore
+from lamina.clock import ManualClock
+from lamina.failures import Fault
+noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+store = NonceStore(ManualClock(noon), Path(sys.argv[1]))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (12, resource.RLIM_INFINITY))
+store.accept("k", "a", noon)
+for _ in range(3):
+    try:
+        store.accept("k", "b", noon)
+    except Fault:
+        print("fault")
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+store.accept("k", "b", noon)
+"""
+
+
+def test_a_nonce_that_a_full_disk_takes_in_part_is_not_accepted(clock, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, tmp_path], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["fault"] * 3
+    again = NonceStore(clock, tmp_path)
+    assert [code_of(again, nonce) for nonce in "abc"] == ["SignatureNonceUsed", "SignatureNonceUsed", "ok"]
 
 
 def test_processes_that_share_a_folder_know_of_each_other(clock, tmp_path):
