@@ -16,6 +16,8 @@ import fcntl
 import hmac
 import shlex
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -51,17 +53,18 @@ def check(directory: Path, key: RootKey) -> None:
     """Refuse a key that is not the installation's; the first one that is seen is its own.
 
     Raises:
-        RootKeyError: it is another one, or the check value cannot be read.
+        RootKeyError: it is another one, or the check value cannot be read or written.
     """
     path = directory / _CHECK_FILE
     found = key.derive(_PURPOSE)
     try:
+        if not path.exists():
+            with _turn(directory):
+                if not path.exists():
+                    write_private(path, found)
         expected = path.read_bytes()
-    except FileNotFoundError:
-        write_private(path, found)
-        return
     except OSError as error:
-        raise RootKeyError(f"{path} cannot be read: {error.strerror}") from error
+        raise RootKeyError(f"{path} cannot be read or written: {error.strerror}") from error
     if not hmac.compare_digest(found, expected):
         raise RootKeyError(
             f"the root key is not the one of the installation in {directory}; bring back the right one: with this one "
@@ -102,9 +105,16 @@ def _find(directory: Path, settings: Settings, command: str | None, *, may_make:
     # a new key where there is data already would only hide that the old one is lost
     if path.exists() or not may_make:
         return RootKey.load(path)
-    with (directory / "root.key.lock").open("a") as turn:  # of two processes that start at once, one makes it
-        fcntl.flock(turn, fcntl.LOCK_EX)
+    with _turn(directory):
         return RootKey.load(path) if path.exists() else RootKey.create(path)
+
+
+@contextmanager
+def _turn(directory: Path) -> Iterator[None]:
+    """Of several processes that start at once, one makes a file."""
+    with (directory / "root.key.lock").open("a") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield
 
 
 def _read_credential(path: Path) -> RootKey:

@@ -4,14 +4,15 @@ import base64
 import os
 import shlex
 import sys
+import threading
 
 import pytest
 
 from lamina.control import root_key_source
 from lamina.control.first_start import furnish
 from lamina.control.installation import open_installation, open_metadata
-from lamina.control.root_key import RootKeyError
-from lamina.control.root_key_source import CREDENTIAL, decode_key
+from lamina.control.root_key import RootKey, RootKeyError
+from lamina.control.root_key_source import CREDENTIAL, check, decode_key
 from lamina.settings import Settings
 
 KEY = bytes(range(32))
@@ -35,6 +36,30 @@ def open_and_furnish(directory, settings):
     with open_installation(directory, settings) as installation:
         furnish(installation)
         return installation.root_key.derive("test")
+
+
+def test_of_several_that_start_at_once_each_finds_the_right_key(tmp_path):
+    key, failures = RootKey(KEY), []
+
+    def start(directory, barrier):
+        barrier.wait()
+        try:
+            check(directory, key)
+        except (OSError, RootKeyError) as failure:
+            failures.append(failure)
+
+    for number in range(40):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        barrier = threading.Barrier(6)
+        threads = [threading.Thread(target=start, args=(directory, barrier)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with pytest.raises(RootKeyError):
+            check(directory, RootKey(bytes(32)))
+    assert failures == []
 
 
 @pytest.mark.parametrize("form", FORMS)
