@@ -2,8 +2,11 @@
 
 import pytest
 
+from lamina.control.buckets.create import create_bucket
+from lamina.control.buckets.delete import delete_bucket
 from lamina.control.buckets.errors import BucketNotFoundError
 from lamina.control.disks.states import DiskRole
+from lamina.control.images import exporting
 from lamina.control.images.add import ImageFacts
 from lamina.control.images.create import NewImage, create_image
 from lamina.control.images.delete import delete_image
@@ -21,6 +24,7 @@ from lamina.control.shown_tasks.cancel import cancel_task
 from lamina.control.shown_tasks.queries import TaskFilter, get_task, list_tasks
 from lamina.control.shown_tasks.states import TaskAction, TaskStatus
 from lamina.tasks.records import TaskRecord
+from lamina.tasks.states import TaskState
 from lamina.units import GIB, KIB
 from tests.factories.image_files import (
     BUCKET,
@@ -260,3 +264,35 @@ def test_a_region_whose_buckets_cannot_be_opened_keeps_no_scratch_of_others(site
     forget_leftover_scratch(site.installation)
     assert not leftover.exists()
     assert "a bucket service cannot be opened" in caplog.text
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_an_export_never_goes_into_a_bucket_that_is_another_accounts_by_then(site, monkeypatch, is_late):
+    make_bucket(site)
+    image = make_image(site, CONTENT)
+    task_id = start_export(site, image)
+    other = site.as_another_account()
+
+    def hand_the_name_over():
+        delete_bucket(site.scope, find_service(site), BUCKET)
+        create_bucket(other.scope, find_service(site), BUCKET)
+
+    if is_late:  # when the file has been made, and is about to be put
+        monkeypatch.setattr(exporting, "_open", _then(exporting._open, hand_the_name_over))
+    else:
+        hand_the_name_over()
+    site.work()
+    assert list_objects(site) == {}
+    assert read_task(site, task_id).state is TaskState.FAILED
+    with site.scope() as scope:
+        assert BUCKET in get_task(scope, task_id).failure.message
+    assert list_scratch(site) == []
+
+
+def _then(function, act):
+    def run(*arguments):
+        found = function(*arguments)
+        act()
+        return found
+
+    return run

@@ -3,6 +3,8 @@
 import pytest
 
 from lamina.blockio.qemu.formats import ImageFormat
+from lamina.control.buckets.create import create_bucket
+from lamina.control.buckets.delete import delete_bucket
 from lamina.control.buckets.errors import ObjectNotFoundError
 from lamina.control.disks.categories import DiskCategory
 from lamina.control.disks.create import NewDisk, create_disk
@@ -260,3 +262,17 @@ def test_the_task_is_found_by_the_image(site):
     image_id = start_import(site, "system.raw")
     task = read_task(site, read_image(site, image_id).task_id)
     assert task.key == image_id
+
+
+def test_an_import_never_reads_a_bucket_that_is_another_accounts_by_then(site):
+    put_object(site, "system.raw", CONTENT)
+    image_id = start_import(site, "system.raw")
+    find_service(site).delete(BUCKET, "system.raw")
+    delete_bucket(site.scope, find_service(site), BUCKET)
+    create_bucket(site.as_another_account().scope, find_service(site), BUCKET)
+    put_object(site, "system.raw", MORE)
+    site.work()
+    image = read_image(site, image_id)
+    assert image.state is ImageState.CREATE_FAILED
+    assert BUCKET in image.failure
+    assert count(site, SnapshotRecord) == 0

@@ -17,7 +17,9 @@ from sqlalchemy.orm import Session
 from lamina.blockio.qemu.formats import ImageFormat
 from lamina.blockio.qemu.image_tool import FileSource, ImageTool
 from lamina.blockio.raw_file import RawFileTarget
+from lamina.control.buckets.bucket_service import BucketService
 from lamina.control.disks.copying import open_data
+from lamina.control.images.own_bucket import open_own_bucket
 from lamina.control.images.part import Part
 from lamina.control.images.scratch import (
     FILES,
@@ -122,7 +124,7 @@ def _export_disk(plant: Installation, task: ExportArguments, context: StepContex
         Fault: a store, the file system or the program failed.
         Cancelled: the step was told to stop.
     """
-    service = plant.buckets.service(task.region_id)
+    service = _open_bucket(plant, task)
     key = name_object(task, context.lease.task_id, index)
     source = _open(plant, task.disks[index])
     part = Part(context=context, index=index, count=len(task.disks))
@@ -139,8 +141,12 @@ def _export_disk(plant: Installation, task: ExportArguments, context: StepContex
     else:
         _convert(source, folder, file, part)
     context.check()
-    service.put(task.bucket, key, file.path)
+    _open_bucket(plant, task).put(task.bucket, key, file.path)  # hours may have passed
     drop_scratch(folder)
+
+
+def _open_bucket(plant: Installation, task: ExportArguments) -> BucketService:
+    return open_own_bucket(plant, task.account_id, task.region_id, task.bucket)
 
 
 def _find_scratch(plant: Installation, task: ExportArguments, context: StepContext) -> Path:

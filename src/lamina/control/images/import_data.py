@@ -22,6 +22,7 @@ from lamina.control.disks.categories import DiskCategory
 from lamina.control.disks.records import DiskRecord
 from lamina.control.images.file_errors import ImportDataError, ImportSizeError
 from lamina.control.images.import_end import ImportedDisk
+from lamina.control.images.own_bucket import open_own_bucket
 from lamina.control.images.part import Part
 from lamina.control.images.scratch import clear_scratch, drop_scratch, find_scratch, require_room, watch
 from lamina.control.installation import Installation
@@ -128,8 +129,8 @@ class FileImport:
 
     def _fetch(self, folder: Path) -> FileSource:
         """The object in the scratch folder; blocks of zeros are holes."""
-        service = self.plant.buckets.service(self.task.region_id)
         file, part = self._file, self._part(_FETCH)
+        service = open_own_bucket(self.plant, self.task.account_id, self.task.region_id, file.bucket)
         size = service.stat(file.bucket, file.key).size_bytes
         if file.format is ImageFormat.RAW:
             self._choose_size(size)
