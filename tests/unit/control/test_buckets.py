@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -174,6 +175,48 @@ def test_an_interrupted_deletion_goes_on(site):
     assert names(site) == ["first-bucket"]
     delete_bucket(site.scope, make_service(site), "first-bucket")
     assert names(site) == []
+
+
+def test_a_bucket_whose_deletion_was_interrupted_is_made_anew_when_it_is_asked_for(site):
+    create(site, "first-bucket")
+    with pytest.raises(Fault):
+        delete_bucket(site.scope, _Interrupted(make_service(site), "remove", is_after=True), "first-bucket")
+    create(site, "first-bucket")
+    assert make_service(site).exists("first-bucket")
+    assert names(site) == ["first-bucket"]
+    delete_bucket(site.scope, make_service(site), "first-bucket")
+    create(site.as_another_account(), "first-bucket")
+
+
+class _Meanwhile:
+    """A service beside which something happens after one of its calls."""
+
+    def __init__(self, service, call, act):
+        self._service, self._call, self._act = service, call, act
+
+    def __getattr__(self, name):
+        method = getattr(self._service, name)
+        if name != self._call:
+            return method
+
+        def then_act(*arguments, **options):
+            found = method(*arguments, **options)
+            self._act()
+            return found
+
+        return then_act
+
+
+def test_a_deletion_does_not_take_a_bucket_that_was_made_in_its_place(site):
+    create(site, "first-bucket")
+
+    def make_it_again():
+        site.clock.advance(timedelta(seconds=1))
+        create(site, "first-bucket")
+
+    delete_bucket(site.scope, _Meanwhile(make_service(site), "remove", make_it_again), "first-bucket")
+    assert names(site) == ["first-bucket"]
+    assert make_service(site).exists("first-bucket")
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """Make a bucket: claim its name, have the region's service make it, confirm.
 
 The service is asked outside of any transaction. A crash in between leaves a claim, with which the same account goes on.
+A deletion that was interrupted leaves a row without a bucket: it is carried to its end, and the bucket is a new one.
 """
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import datetime
 
 from sqlalchemy.exc import IntegrityError
 
@@ -38,8 +40,13 @@ def create_bucket(transact: Transact, service: BucketService, name: str) -> None
         Fault: the service failed; what was claimed stays claimed by the account.
     """
     check_bucket(name)
-    is_old, is_made = insist(lambda: _claim(transact, name))
-    if is_made:
+    is_old, made_at = insist(lambda: _claim(transact, name))
+    if made_at is not None:
+        if service.exists(name):
+            return
+        insist(lambda: forget_bucket(transact, name, made_at))
+        is_old, made_at = insist(lambda: _claim(transact, name))
+    if made_at is not None:  # somebody else has made it meanwhile
         return
     if service.exists(name) and not (is_old and not service.list(name, prefix="", after="", limit=1)):
         insist(lambda: _give_up(transact, name))
@@ -52,12 +59,26 @@ def create_bucket(transact: Transact, service: BucketService, name: str) -> None
     insist(lambda: _confirm(transact, name))
 
 
-def _claim(transact: Transact, name: str) -> tuple[bool, bool]:
-    """Whether there was a row of this account already, and whether its bucket is made."""
+def forget_bucket(transact: Transact, name: str, made_at: datetime) -> None:
+    """Drop the row of a bucket that is gone, but not that of its successor; nothing happens if it is dropped.
+
+    Args:
+        transact: opens a transaction of the caller.
+        name: its name.
+        made_at: what its row said.
+    """
+    with transact() as scope:
+        known = find_claim(scope, name)
+        if known is not None and known.is_made and known.created_at == made_at:
+            scope.session.delete(known)
+
+
+def _claim(transact: Transact, name: str) -> tuple[bool, datetime | None]:
+    """Whether there was a row of this account already, and since when, if its bucket is made."""
     with transact() as scope:
         known = find_claim(scope, name)
         if known is not None:
-            return True, known.is_made
+            return True, known.created_at if known.is_made else None
         # a row of that name that is not the caller's is seen by the key of the table only
         if scope.session.get(BucketRecord, name) is not None:
             raise BucketNameTakenError(name)
@@ -75,7 +96,7 @@ def _claim(transact: Transact, name: str) -> tuple[bool, bool]:
             scope.session.flush()
         except IntegrityError as error:  # another account, whose transaction ran beside this one
             raise BucketNameTakenError(name) from error
-        return False, False
+        return False, None
 
 
 def _give_up(transact: Transact, name: str) -> None:

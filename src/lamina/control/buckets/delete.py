@@ -1,7 +1,9 @@
 """Delete a bucket that is empty."""
 
+from datetime import datetime
+
 from lamina.control.buckets.bucket_service import BucketService
-from lamina.control.buckets.create import Transact
+from lamina.control.buckets.create import Transact, forget_bucket
 from lamina.control.buckets.queries import find_bucket
 from lamina.database import insist
 
@@ -19,16 +21,11 @@ def delete_bucket(transact: Transact, service: BucketService, name: str) -> None
         BucketNotEmptyError: it has objects.
         Fault: the service failed; the account still has the bucket.
     """
-    insist(lambda: _check(transact, name))
+    made_at = insist(lambda: _find(transact, name))
     service.remove(name)
-    insist(lambda: _forget(transact, name))
+    insist(lambda: forget_bucket(transact, name, made_at))
 
 
-def _check(transact: Transact, name: str) -> None:
+def _find(transact: Transact, name: str) -> datetime:
     with transact() as scope:
-        find_bucket(scope, name)
-
-
-def _forget(transact: Transact, name: str) -> None:
-    with transact() as scope:
-        scope.session.delete(find_bucket(scope, name))
+        return find_bucket(scope, name).created_at
