@@ -93,6 +93,17 @@ class S3BucketsContract(BucketServiceContract):
         assert count_uploads(requests) == 0
         assert read(service, bucket, "key") == b"x"
 
+    def test_an_upload_whose_key_begins_like_another_one_goes_on_beside_it(
+        self, service, bucket, monkeypatch
+    ):
+        monkeypatch.setattr("lamina.control.buckets.s3._STREAM_PART_BYTES", 5 << 20)
+        content = bytes(range(256)) * (24 << 10)
+        with service.writing(bucket, "disk.raw.old") as stream:
+            stream.write(content)
+            write(service, bucket, "disk.raw", b"x")
+        assert read(service, bucket, "disk.raw.old") == content
+        assert read(service, bucket, "disk.raw") == b"x"
+
     def test_a_failed_stream_leaves_no_parts(self, service, bucket, server, monkeypatch):
         monkeypatch.setattr("lamina.control.buckets.s3._STREAM_PART_BYTES", 5 << 20)
         with pytest.raises(KeyError):

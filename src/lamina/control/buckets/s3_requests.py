@@ -93,18 +93,20 @@ class S3Requests:
             self._refuse("look for", status, code)
         return False
 
-    def abort_uploads(self, prefix: str = "") -> None:
-        """Throw away the parts of uploads that were never completed, of keys that begin with `prefix`.
+    def abort_uploads(self, of: str | None = None) -> None:
+        """Throw away the parts of uploads that were never completed: of one key, or of all.
 
         Raises:
             BucketNotFoundError: there is no such bucket.
             BucketForbiddenError: the credentials do not suffice.
             Fault: the service failed.
         """
-        status, body = self._send("GET", query={"uploads": "", "prefix": prefix})
+        status, body = self._send("GET", query={"uploads": "", "prefix": of or ""})
         if status not in _OK:
             self._refuse("list uploads of", status, _read_code(body))
         for key, upload_id in _read_uploads(body):
+            if of not in (None, key):  # it begins like the key, and may be under way
+                continue
             status, body = self._send("DELETE", key, {"uploadId": upload_id})
             if status not in _OK and status != _NOT_FOUND:
                 self._refuse("abort an upload of", status, _read_code(body))
