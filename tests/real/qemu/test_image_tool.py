@@ -2,6 +2,7 @@
 
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from lamina.blockio.qemu.headers import check_headers
 from lamina.blockio.qemu.image_tool import FileSource, ImageTool
 from lamina.blockio.qemu.running import Limits, ProgramFailedError, ProgramMissingError, run
 from lamina.failures import Cancelled
-from lamina.units import GIB, MIB
+from lamina.units import GIB, KIB, MIB, TIB, round_up
 
 ODD = 37 * MIB + 512
 FORMATS = list(ImageFormat)
@@ -210,3 +211,34 @@ def is_alive(pid):
 def list_children():
     text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
     return text.split()
+
+
+def make_endless(path, size_bytes):
+    """A qcow2 of less than a MiB in which every block of the disk is the same cluster of zeros."""
+    cluster = 64 * KIB
+    tables = size_bytes // (cluster * cluster // 8)
+    table_at, leaf_at = 3 * cluster, 3 * cluster + round_up(tables * 8, cluster)
+    header = (b"QFI\xfb", 3, 0, 0, 16, size_bytes, 0, tables, table_at, cluster, 1, 0, 0, 0, 0, 0, 4, 104)
+    with path.open("wb") as file:
+        file.write(struct.pack(">4sIQIIQIIQQIIQQQQII", *header))
+        file.seek(cluster)
+        file.write(struct.pack(">Q", 2 * cluster))
+        file.seek(table_at)
+        file.write(struct.pack(">Q", 1 << 63 | leaf_at) * tables)
+        file.seek(leaf_at)
+        file.write(struct.pack(">Q", 1 << 63 | leaf_at + cluster) * (cluster // 8))
+        file.truncate(leaf_at + 2 * cluster)
+    return FileSource(path=path, format=ImageFormat.QCOW2)
+
+
+def test_a_small_file_that_claims_a_large_disk_gets_the_time_of_a_small_file(tool, tmp_path, monkeypatch):
+    endless = make_endless(tmp_path / "endless.qcow2", 8 * TIB)
+    assert endless.path.stat().st_size < MIB
+    assert tool.measure(endless) == check_headers(endless.path, ImageFormat.QCOW2) == 8 * TIB
+    monkeypatch.setattr("lamina.blockio.qemu.image_tool._BASE_SECONDS", 0)
+    monkeypatch.setattr("lamina.blockio.qemu.image_tool._CPU_SECONDS_PER_GIB", 1)
+    monkeypatch.setattr("lamina.blockio.qemu.image_tool._CPU_SECONDS_PER_EMPTY_TIB", 0)
+    target = FileSource(path=tmp_path / "disk.raw", format=ImageFormat.RAW)
+    with pytest.raises(ProgramFailedError, match="processor time"):
+        tool.convert(endless, target, 8 * TIB, ignore)
+    assert target.path.stat().st_blocks * 512 < MIB

@@ -15,7 +15,7 @@ from typing import Final
 
 from lamina.blockio.qemu.formats import ImageFormat
 from lamina.blockio.qemu.running import Limits, ProgramFailedError, find_program, run
-from lamina.units import GIB, MIB, count_steps
+from lamina.units import GIB, MIB, TIB, count_steps
 
 _PROGRAM, _PACKAGE = "qemu-img", "qemu-utils"
 _DRIVERS: Final[Mapping[ImageFormat, str]] = {
@@ -38,7 +38,12 @@ _PROGRESS: Final = re.compile(r"\((\d+\.\d+)/100%\)")
 _PERCENT: Final = 100.0
 _LOOKING: Final = Limits(cpu_seconds=20, wall_seconds=60.0)
 # Measured at 0.2 s of processor time and 1 s for each GiB from a file; a compressed one takes 6 s, a store any time.
-_BASE_SECONDS, _CPU_SECONDS_PER_GIB, _WALL_SECONDS_PER_GIB = 60, 60, 300
+_BASE_SECONDS, _CPU_SECONDS_PER_GIB, _WALL_FACTOR = 60, 60, 5
+# The tables of a disk without data: 0.002 s for each GiB in clusters of 4 KiB, 0.0001 s in those of 64 KiB.
+_CPU_SECONDS_PER_EMPTY_TIB: Final = 20
+# A file of 1 MiB may say of each block of 32 TiB that it is the same one. What a file has of data is in it, though
+# compressed: disks are compressed 2 to 5 times, and the limits have room for ten times of this.
+_COMPRESSION_MAX: Final = 64
 # What tables and headers of a format may take beyond the disk's own bytes: VHD and VMDK stay below 1 in 250.
 _TABLES_SHARE: Final = 64
 
@@ -109,7 +114,8 @@ class ImageTool:
             ProgramFailedError: they are not.
         """
         if source.format in _WITH_CHECK:
-            limits = _limits_for(self.measure(source))
+            size_bytes = self.measure(source)
+            limits = _limits_for(size_bytes, size_bytes)
             run([self._program, "check", "-q", _describe(source)], self._folder, limits)
 
     def create(self, path: Path, image_format: ImageFormat, size_bytes: int) -> None:
@@ -118,7 +124,7 @@ class ImageTool:
         Raises:
             ProgramFailedError: that is impossible.
         """
-        limits = _limits_for(size_bytes)
+        limits = _limits_for(size_bytes, data_bytes=0)
         command = [
             "create",
             "-q",
@@ -159,14 +165,20 @@ class ImageTool:
 
         command = ["convert", "-p", "-m", _REQUESTS, "-O", _DRIVERS[target.format], *_options(target.format)]
         command += [_describe(source), str(target.path)]
-        run([self._program, *command], self._folder, _limits_for(size_bytes), follow)
+        data_bytes = size_bytes
+        if isinstance(source, FileSource):
+            data_bytes = min(size_bytes, source.path.stat().st_size * _COMPRESSION_MAX)
+        run([self._program, *command], self._folder, _limits_for(size_bytes, data_bytes), follow)
 
 
-def _limits_for(size_bytes: int) -> Limits:
-    gib = count_steps(size_bytes, GIB)
+def _limits_for(size_bytes: int, data_bytes: int) -> Limits:
+    """The limits of work on a disk of this size, with so many bytes of data at most."""
+    seconds = _BASE_SECONDS
+    seconds += count_steps(data_bytes, GIB) * _CPU_SECONDS_PER_GIB
+    seconds += count_steps(size_bytes, TIB) * _CPU_SECONDS_PER_EMPTY_TIB
     return Limits(
-        cpu_seconds=_BASE_SECONDS + gib * _CPU_SECONDS_PER_GIB,
-        wall_seconds=_BASE_SECONDS + gib * _WALL_SECONDS_PER_GIB,
+        cpu_seconds=seconds,
+        wall_seconds=seconds * _WALL_FACTOR,
         file_bytes=size_bytes + size_bytes // _TABLES_SHARE + 64 * MIB,
     )
 
