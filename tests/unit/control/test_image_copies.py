@@ -322,6 +322,24 @@ def test_a_shared_image_is_copied_within_its_region_only_and_tells_nothing_of_it
     copy(other, copy_id)
 
 
+def test_a_copy_that_waits_for_its_turn_is_not_made_of_an_image_that_is_unshared_meanwhile(site):
+    other = site.as_another_account()
+    first_id, image_id = make_image(site, data=None), make_image(site, data=None)
+    with site.scope() as scope:
+        share_image(scope, first_id, add=[other.account_id])
+        share_image(scope, image_id, add=[other.account_id])
+    begun, waiting = start_copy(other, first_id, to=NEAR), start_copy(other, image_id, to=NEAR)
+    with site.scope() as scope:
+        share_image(scope, first_id, remove=[other.account_id])
+        share_image(scope, image_id, remove=[other.account_id])
+    site.work()
+    assert find_image(site, begun).state is ImageState.AVAILABLE
+    failed = find_image(site, waiting)
+    assert (failed.state, list_snapshots(site, waiting)) == (ImageState.CREATE_FAILED, [None])
+    assert "taken away" in failed.failure
+    delete_with_snapshots(site, image_id)
+
+
 def test_a_public_image_is_copied_by_its_owner_only_and_a_built_in_one_by_nobody(site):
     image_id = make_image(site, data=None)
     with site.installation.database.transaction() as session:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from lamina.control.images.copy_end import drop_copy, fail_copy, finish_copy
 from lamina.control.images.queries import list_image_disks
-from lamina.control.images.records import ImageDiskRecord, ImageRecord
+from lamina.control.images.records import ImageDiskRecord, ImageRecord, ImageShareRecord
 from lamina.control.images.states import ImageOrigin, ImageState
 from lamina.control.installation import Installation
 from lamina.control.scope import Scope
@@ -156,10 +156,10 @@ def start_next_copy(scope: Scope) -> None:
 
 
 def _start(scope: Scope, image: ImageRecord) -> bool:
-    """Start a copy; False if it failed at once, since the original is gone."""
+    """Start a copy; False if it failed at once, since the original is gone, or not shared any more."""
     source = scope.session.get(ImageRecord, image.source_image_id)
-    if source is None:
-        fail_copy(scope, image, f"image {image.source_image_id} was deleted before it was copied")
+    if source is None or not _may_copy(scope, source):
+        fail_copy(scope, image, f"image {image.source_image_id} was taken away before it was copied")
         return False
     originals = {disk.device: disk.snapshot_id for disk in list_image_disks(scope.session, source.id)}
     copies, snapshots = [], []
@@ -178,6 +178,12 @@ def _start(scope: Scope, image: ImageRecord) -> bool:
         snapshot.task_id = image.task_id
     scope.session.flush()
     return True
+
+
+def _may_copy(scope: Scope, source: ImageRecord) -> bool:
+    if source.account_id == scope.account_id:
+        return True
+    return scope.session.get(ImageShareRecord, (source.id, scope.account_id)) is not None
 
 
 def _plan_copy(snapshot: SnapshotRecord, original: SnapshotRecord) -> DiskCopy:
