@@ -62,7 +62,7 @@ def pass_time(site: Site, until, *, watch=lambda: None) -> None:
         if now >= until:
             return
         with site.installation.database.reading() as session:
-            site.clock.instant = min(find_next(session, now), until)
+            site.clock.instant = min(find_next(session, now, site.installation.limits), until)
 
 
 def pay(site: Site, amount, reference=None):

@@ -48,6 +48,11 @@ def close_months(plant: Installation) -> None:
             log_failure(_LOGGER, "a month could not be closed", failure, account_id=account_id)
 
 
+def find_closing(after: datetime) -> datetime:
+    """The next instant, behind the given one, at which a month may be closed."""
+    return next_month(month_of(after - GRACE)) + GRACE
+
+
 def _seal(plant: Installation, account_id: AccountId, due: datetime) -> datetime | None:
     """Let no event fall into the next month that has no bill; answers which it is, if one is due."""
     with plant.database.transaction(of=account_id) as session:
