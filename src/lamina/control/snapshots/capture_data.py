@@ -17,7 +17,7 @@ from lamina.control.tags.queries import list_tags
 from lamina.control.tags.records import ResourceType
 from lamina.engine.repository import SnapshotNotFoundError
 from lamina.failures import Fault
-from lamina.ids import AccountId, DiskId, RegionId, SnapshotId
+from lamina.ids import AccountId, DiskId, KeyId, RegionId, SnapshotId
 from lamina.transfer.capture import CaptureRequest, ChangeHint, capture
 from lamina.transfer.progress import Progress
 
@@ -58,7 +58,7 @@ def plan_capture(plant: Installation, task: CaptureArguments) -> CapturePlan:
         assert snapshot is not None, "a snapshot's row outlives its task"
         assert disk is not None, "a disk is not deleted while it is captured"
         tags = list_tags(session, ResourceType.SNAPSHOT, [snapshot.id])[snapshot.id]
-        parent = _choose_parent(session, task, tokens)
+        parent = _choose_parent(session, task, snapshot.key_id, tokens)
         return CapturePlan(
             parent=None if parent is None else parent.id,
             parent_tracking=None if parent is None else parent.tracking,
@@ -111,7 +111,9 @@ def forget_other_clones(plant: Installation, task: CaptureArguments) -> None:
             forget(folder, token)
 
 
-def _choose_parent(session: Session, task: CaptureArguments, tokens: Sequence[str]) -> SnapshotRecord | None:
+def _choose_parent(
+    session: Session, task: CaptureArguments, key_id: KeyId | None, tokens: Sequence[str]
+) -> SnapshotRecord | None:
     """The snapshot whose clone is still there, so that what changed since is known; or else the latest one.
 
     Not simply the latest one: after the clock was set back that is another one for a while.
@@ -125,6 +127,7 @@ def _choose_parent(session: Session, task: CaptureArguments, tokens: Sequence[st
             SnapshotRecord.region_id == task.region_id,
             SnapshotRecord.state == SnapshotState.ACCOMPLISHED,
             SnapshotRecord.is_data_missing.is_(False),
+            SnapshotRecord.key_id.is_not_distinct_from(key_id),  # a copy that came back may have another one
         )
         .order_by(has_clone.desc(), SnapshotRecord.created_at.desc(), SnapshotRecord.id.desc())
         .limit(1)

@@ -6,10 +6,10 @@ one counts; notes are numbered by the revisions of the mark, so that of two proc
 with older facts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
 from lamina.control.installation import Installation
@@ -36,17 +36,20 @@ _AT_ONCE: Final = (
 
 def write_notes(plant: Installation) -> None:
     """Note what changed. A repository that fails is logged, and its changes wait; the others are noted."""
-    for place, snapshot_ids in _list_changed(plant).items():
-        try:
-            _write_place(plant, place, snapshot_ids)
-        except LaminaError as failure:
-            facts = {"account_id": place.account_id, "region_id": place.region_id, "key_id": place.key_id}
-            log_failure(
-                _LOGGER, "changes of snapshots could not be noted in their repository", failure, **facts
-            )
+    waiting: set[Place] = set()
+    while True:
+        changed = _list_changed(plant, waiting)
+        stuck = {
+            place for place, snapshot_ids in changed.items() if not _write_place(plant, place, snapshot_ids)
+        }
+        if not stuck or sum(map(len, changed.values())) < _AT_ONCE:
+            return
+        waiting |= (
+            stuck  # otherwise theirs would be the first ones each time, and nobody else's turn would come
+        )
 
 
-def _list_changed(plant: Installation) -> Mapping[Place, Sequence[SnapshotId]]:
+def _list_changed(plant: Installation, waiting: Collection[Place]) -> Mapping[Place, Sequence[SnapshotId]]:
     """What changed, by repository. Changes whose key cannot be used now wait."""
     query = (
         select(SnapshotRecord.account_id, SnapshotRecord.region_id, SnapshotRecord.key_id, SnapshotRecord.id)
@@ -57,6 +60,7 @@ def _list_changed(plant: Installation) -> Mapping[Place, Sequence[SnapshotId]]:
             SnapshotRecord.state == SnapshotState.ACCOMPLISHED,
             SnapshotRecord.is_data_missing.is_(False),
             or_(SnapshotRecord.key_id.is_(None), KeyRecord.state == KeyState.ENABLED),
+            *(~_is_in(place) for place in waiting),
         )
         .order_by(SnapshotRecord.id)
         .limit(_AT_ONCE)
@@ -69,33 +73,51 @@ def _list_changed(plant: Installation) -> Mapping[Place, Sequence[SnapshotId]]:
     return found
 
 
-def _write_place(plant: Installation, place: Place, snapshot_ids: Sequence[SnapshotId]) -> None:
-    repository = plant.repositories.find(place.account_id, place.region_id, place.key_id)
-    if repository is None:
-        return  # its store is not the right one now; `compare` raises the alarm
-    for snapshot_id in snapshot_ids:
-        _write(plant, repository, snapshot_id)
+def _is_in(place: Place) -> ColumnElement[bool]:
+    return and_(
+        SnapshotRecord.account_id == place.account_id,
+        SnapshotRecord.region_id == place.region_id,
+        SnapshotRecord.key_id.is_not_distinct_from(place.key_id),
+    )
 
 
-def _write(plant: Installation, repository: Repository, snapshot_id: SnapshotId) -> None:
+def _write_place(plant: Installation, place: Place, snapshot_ids: Sequence[SnapshotId]) -> bool:
+    """Note changes in one repository; answers whether none of them has to wait."""
+    try:
+        repository = plant.repositories.find(place.account_id, place.region_id, place.key_id)
+        if repository is None:
+            return False  # its store is not the right one now; `compare` raises the alarm
+        waiting = [each for each in snapshot_ids if not _write(plant, repository, each)]
+    except LaminaError as failure:
+        facts = {"account_id": place.account_id, "region_id": place.region_id, "key_id": place.key_id}
+        log_failure(_LOGGER, "changes of snapshots could not be noted in their repository", failure, **facts)
+        return False
+    return not waiting
+
+
+def _write(plant: Installation, repository: Repository, snapshot_id: SnapshotId) -> bool:
+    """Note a change, or have it noted next time; False if the repository does not have the snapshot."""
     with plant.database.reading() as session:
         note = _describe(session, snapshot_id)
+    if note is None:
+        return True  # it is being deleted
     folder = repository.find_folder(snapshot_id)
-    if note is None or folder is None:
-        return  # it is being deleted
+    if folder is None:
+        return False
     highest = note_number(folder.notes[-1]) if folder.notes else 0
     if highest >= note.number:
         # the rows come from a backup that is older than the repository
         _raise_revision(plant, snapshot_id, highest + 1)
-        return
+        return True
     try:
         repository.put_note(folder, note)
     except ObjectExistsError:
-        return  # another process has just written it, and says so
+        return True  # another process has just written it, and says so
     with plant.database.transaction() as session:
         row = session.get(NoteRecord, snapshot_id, with_for_update=True)
         if row is not None and row.revision == note.number:
             row.is_noted = True
+    return True
 
 
 def _describe(session: Session, snapshot_id: SnapshotId) -> Note | None:

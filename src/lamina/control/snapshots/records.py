@@ -1,8 +1,9 @@
 """The tables of snapshots and of what holds them."""
 
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lamina.control.accounts.records import AccountRecord
@@ -21,6 +22,9 @@ from lamina.control.snapshots.states import (
 )
 from lamina.database import Record, one_of
 from lamina.ids import AccountId, DiskId, KeyId, RegionId, SnapshotGroupId, SnapshotId, TaskId
+
+IS_ARCHIVING: Final = text(f"category = '{SnapshotCategory.ARCHIVING.value}'")
+"""Of a snapshot: a task is archiving it. There are few, so they have an index; it is found by these very words."""
 
 
 class SnapshotRecord(Record):
@@ -64,6 +68,7 @@ class SnapshotRecord(Record):
         Index("ix_snapshots_group", "group_id"),
         Index("ix_snapshots_key", "key_id", "account_id", "region_id", "created_at", "id"),
         Index("ix_snapshots_source", "source_snapshot_id"),
+        Index("ix_snapshots_archiving", "id", sqlite_where=IS_ARCHIVING, postgresql_where=IS_ARCHIVING),
     )
 
     id: Mapped[SnapshotId] = mapped_column(primary_key=True)

@@ -3,21 +3,23 @@
 import logging
 from typing import Final
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 
 from lamina.control.installation import Installation
 from lamina.control.snapshots.adopt import describe_manifest
 from lamina.control.snapshots.archive import start_archiving
 from lamina.control.snapshots.chain import sum_up_chain
+from lamina.control.snapshots.changes import mark_changed
 from lamina.control.snapshots.lock import drop_lock, start_lock
-from lamina.control.snapshots.records import SnapshotRecord
+from lamina.control.snapshots.records import IS_ARCHIVING, SnapshotRecord
 from lamina.control.snapshots.remove import start_removal
-from lamina.control.snapshots.states import SnapshotCategory, SnapshotState
+from lamina.control.snapshots.states import SnapshotState
 from lamina.control.snapshots.stored import find_repository_to_tidy
 from lamina.engine.manifest import Manifest
 from lamina.engine.repository import SnapshotNotFoundError
+from lamina.failures import LaminaError
 from lamina.tasks.queue import is_active
-from lamina.telemetry import get_logger, log
+from lamina.telemetry import get_logger, log, log_failure
 
 _LOGGER: Final = get_logger(__name__)
 _UNSETTLED: Final = (SnapshotState.PROGRESSING, SnapshotState.DELETING)
@@ -26,16 +28,24 @@ _UNSETTLED: Final = (SnapshotState.PROGRESSING, SnapshotState.DELETING)
 def restart_snapshots(plant: Installation) -> None:
     """Settle captures that nobody works on, and go on with removals that nobody works on.
 
-    Raises:
-        Fault: a store failed.
+    One whose store fails is logged, and waits; the others are settled.
     """
     with plant.database.reading() as session:
-        is_archiving = SnapshotRecord.category == SnapshotCategory.ARCHIVING
-        query = select(SnapshotRecord).where(or_(SnapshotRecord.state.in_(_UNSETTLED), is_archiving))
-        unsettled = session.scalars(query).all()
+        is_unsettled = (SnapshotRecord.state.in_(_UNSETTLED), IS_ARCHIVING)
+        unsettled = [
+            snapshot
+            for condition in is_unsettled  # two looks at two indexes: for one that asks for either all are read
+            for snapshot in session.scalars(select(SnapshotRecord).where(condition))
+        ]
         stranded = [each for each in unsettled if not is_active(session, each.task_id)]
     for snapshot in stranded:
-        manifest = _find_manifest(plant, snapshot) if snapshot.state is SnapshotState.PROGRESSING else None
+        try:
+            manifest = (
+                _find_manifest(plant, snapshot) if snapshot.state is SnapshotState.PROGRESSING else None
+            )
+        except LaminaError as failure:
+            log_failure(_LOGGER, "a stranded snapshot waits", failure, snapshot_id=snapshot.id)
+            continue
         _restart(plant, snapshot, manifest)
         log(_LOGGER, logging.WARNING, "a stranded snapshot was taken up", snapshot_id=snapshot.id)
 
@@ -55,6 +65,8 @@ def _restart(plant: Installation, seen: SnapshotRecord, manifest: Manifest | Non
             describe_manifest(snapshot, manifest, plant.clock.now())
             snapshot.move_to(SnapshotState.ACCOMPLISHED)
             start_lock(session, snapshot.id, plant.clock.now())
+            if snapshot.group_id is not None:
+                mark_changed(session, snapshot.id)
         else:
             snapshot.failure = "its task ended without telling how, and the store has no data of it"
             snapshot.modified_at = plant.clock.now()

@@ -19,6 +19,7 @@ revision = "0001"
 down_revision = None
 
 _ACTIVE = sa.text("state IN ('queued', 'running')")
+_ARCHIVING = sa.text("category = 'archiving'")
 
 
 def upgrade() -> None:
@@ -308,6 +309,8 @@ def _index_snapshots() -> None:
     op.create_index("ix_snapshots_expires_at", "snapshots", ["expires_at"], unique=False)
     op.create_index("ix_snapshots_group", "snapshots", ["group_id"], unique=False)
     op.create_index("ix_snapshots_source", "snapshots", ["source_snapshot_id"], unique=False)
+    few = {"sqlite_where": _ARCHIVING, "postgresql_where": _ARCHIVING}
+    op.create_index("ix_snapshots_archiving", "snapshots", ["id"], unique=False, **few)
 
 
 def _create_snapshot_holds() -> None:
