@@ -12,6 +12,7 @@ from lamina.control.disks.create import NewDisk, create_disk
 from lamina.control.disks.delete import delete_disk
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.reset import reset_disk
+from lamina.control.disks.roll_back import ROLL_BACK_DISK
 from lamina.control.disks.start import restart_disks
 from lamina.control.disks.states import DiskState
 from lamina.control.disks.tidy import forget_leftover_clones, report_unknown_volumes
@@ -26,10 +27,14 @@ from lamina.control.snapshots.states import SnapshotState
 from lamina.control.tags.queries import list_tags
 from lamina.control.tags.records import ResourceType
 from lamina.database import Record
+from lamina.failures import Fault
 from lamina.ids import DiskId
 from lamina.tasks.reconcile import Reconciling
 from lamina.tasks.records import TaskRecord
+from lamina.tasks.runner import Runner
+from lamina.tasks.task import ATTEMPTS_MAX, COPY
 from lamina.units import MIB
+from tests.factories.tasks import change_step, then_raise
 
 
 def lose_tasks(site):
@@ -199,6 +204,35 @@ def test_stranded_disks_get_a_task_again(site):
     assert not site.installation.volumes.raw_path(doomed).exists()
     restart_disks(site.installation)
     assert site.work() == 0
+
+
+@pytest.mark.parametrize("again", ["reconciler", "owner"])
+def test_a_disk_that_is_half_rolled_back_is_not_available_until_it_is_whole(site, again):
+    disk_id = site.make_imported(b"precious")
+    snapshot_id = site.make_snapshot(disk_id)
+    site.write(disk_id, 0, b"changed!")
+    with site.scope() as scope:
+        reset_disk(scope, disk_id, snapshot_id)
+    broken = change_step(ROLL_BACK_DISK, 1, run=then_raise(Fault("the store is away", retryable=False)))
+    plant = site.installation
+    Runner(plant.database, site.clock, plant, [broken], {COPY: 1}).run_until_idle()
+    assert site.disk(disk_id).state is DiskState.REINITING
+    store = plant.directory / "store"
+    away = store.rename(store.with_name("away"))
+    if again == "reconciler":
+        restart_disks(plant)
+    else:
+        with site.scope() as scope:
+            reset_disk(scope, disk_id, snapshot_id)
+    for _ in range(2 * ATTEMPTS_MAX):
+        site.work()
+        site.clock.advance(timedelta(minutes=2))
+    assert site.disk(disk_id).state is DiskState.REINITING
+    away.rename(store)
+    restart_disks(plant)
+    site.work()
+    assert site.disk(disk_id).state is DiskState.AVAILABLE
+    assert site.read(disk_id, 0, 8) == b"precious"
 
 
 def test_leftover_clones_go_and_the_newest_base_stays(site):

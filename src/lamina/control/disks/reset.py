@@ -59,7 +59,8 @@ def reset_disk(scope: Scope, disk_id: DiskId, snapshot_id: SnapshotId) -> DiskRe
         raise SnapshotInProgressError(disk_id, unfinished.id)
     if snapshot.disk_id != disk_id or snapshot.source_snapshot_id is not None:
         raise SnapshotMismatchError(disk_id, snapshot_id, snapshot.disk_id)
+    is_touched = disk.state is DiskState.REINITING
     disk.move_to(DiskState.REINITING)
     disk.reset_snapshot_id = snapshot_id
-    disk.task_id = start_roll_back(scope.session, scope.clock, disk, snapshot)
+    disk.task_id = start_roll_back(scope.session, scope.clock, disk, snapshot, is_touched=is_touched)
     return disk

@@ -2,8 +2,8 @@
 
 The snapshot is looked at before the first byte of the disk changes: if it cannot be read, the disk is `Available`
 again with its bytes untouched. From the first byte on there is only the way forward: the disk stays `ReIniting`,
-through crashes and restarts, until all of it is the snapshot's. Writing nothing but what differs makes every
-attempt continue where the last one stopped.
+through crashes, restarts and further tasks, until all of it is the snapshot's. Writing nothing but what differs makes
+every attempt continue where the last one stopped.
 """
 
 from dataclasses import dataclass
@@ -26,12 +26,17 @@ _WRITE: Final = "write"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollBackArguments:
-    """Which disk, and to which snapshot; `region_id` is the snapshot's."""
+    """Which disk, and to which snapshot; `region_id` is the snapshot's.
+
+    Attributes:
+        is_touched: an earlier task may have begun to replace the bytes.
+    """
 
     account_id: AccountId
     region_id: RegionId
     disk_id: DiskId
     snapshot_id: SnapshotId
+    is_touched: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +65,7 @@ def _settle(_plant: Installation, session: Session, task: RollBackArguments, out
     disk = session.get(DiskRecord, task.disk_id)
     if disk is None or disk.state is not DiskState.REINITING:
         return
-    is_touched = outcome.checkpoints.load(_WRITE, _Touched) is not None
+    is_touched = task.is_touched or outcome.checkpoints.load(_WRITE, _Touched) is not None
     if outcome.failure is None or not is_touched:
         disk.move_to(disk.rest_state)
         disk.reset_snapshot_id = None

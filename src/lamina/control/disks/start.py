@@ -64,10 +64,16 @@ def start_build(session: Session, clock: Clock, disk: DiskRecord, snapshot: Snap
     return enqueue(session, clock, BUILD_DISK, arguments, key=disk.id)
 
 
-def start_roll_back(session: Session, clock: Clock, disk: DiskRecord, snapshot: SnapshotRecord) -> TaskId:
-    """Have a disk rolled back."""
+def start_roll_back(
+    session: Session, clock: Clock, disk: DiskRecord, snapshot: SnapshotRecord, *, is_touched: bool
+) -> TaskId:
+    """Have a disk rolled back; `is_touched` when an earlier task may have begun to replace its bytes."""
     arguments = RollBackArguments(
-        account_id=disk.account_id, region_id=snapshot.region_id, disk_id=disk.id, snapshot_id=snapshot.id
+        account_id=disk.account_id,
+        region_id=snapshot.region_id,
+        disk_id=disk.id,
+        snapshot_id=snapshot.id,
+        is_touched=is_touched,
     )
     return enqueue(session, clock, ROLL_BACK_DISK, arguments, key=disk.id)
 
@@ -111,5 +117,5 @@ def _start(session: Session, clock: Clock, disk: DiskRecord) -> TaskId:
     source = session.get(SnapshotRecord, source_id)
     assert source is not None, "a snapshot is not deleted while it is being read"
     if disk.state is DiskState.REINITING:
-        return start_roll_back(session, clock, disk, source)
+        return start_roll_back(session, clock, disk, source, is_touched=True)
     return start_build(session, clock, disk, source)

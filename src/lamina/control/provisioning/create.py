@@ -154,7 +154,14 @@ def _add_instance(
     )
     scope.session.add(instance)
     scope.session.flush()
-    put_tags(scope, ResourceType.INSTANCE, instance.id, new.tags, region_id=instance.region_id)
+    put_tags(
+        scope,
+        ResourceType.INSTANCE,
+        instance.id,
+        new.tags,
+        region_id=instance.region_id,
+        created_at=instance.created_at,
+    )
     return instance
 
 

@@ -50,12 +50,14 @@ class ReinitArguments:
         region_id: the disk's, and its snapshot's.
         disk: it, and whose bytes it gets.
         started_instance_id: the instance that is started afterwards.
+        is_touched: an earlier task may have begun to replace the bytes.
     """
 
     account_id: AccountId
     region_id: RegionId
     disk: DiskToMake
     started_instance_id: InstanceId | None
+    is_touched: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,23 +96,29 @@ def reinit_disk(scope: Scope, disk_id: DiskId, *, starts_instance: bool = False)
     _check_source(scope, disk)
     disk.move_to(DiskState.REINITING)
     disk.reset_snapshot_id = disk.source_snapshot_id
-    disk.task_id = start_reinit(scope.session, scope.clock, disk, starts_instance=starts_instance)
+    started_id = disk.instance_id if starts_instance else None
+    disk.task_id = _enqueue(scope.session, scope.clock, disk, started_id, is_touched=False)
     return disk
 
 
-def start_reinit(
-    session: Session, clock: Clock, disk: DiskRecord, *, starts_instance: bool = False
-) -> TaskId:
-    """Have a disk in state `ReIniting` brought back to how it was made.
+def restart_reinit(session: Session, clock: Clock, disk: DiskRecord) -> TaskId:
+    """Have a disk brought back that a task did not finish, of which nobody knows how far it came.
 
     Raises:
         ImageNotFoundError: its image is gone.
     """
+    return _enqueue(session, clock, disk, None, is_touched=True)
+
+
+def _enqueue(
+    session: Session, clock: Clock, disk: DiskRecord, started_id: InstanceId | None, *, is_touched: bool
+) -> TaskId:
     arguments = ReinitArguments(
         account_id=disk.account_id,
         region_id=disk.region_id,
         disk=describe_task(session, disk),
-        started_instance_id=disk.instance_id if starts_instance else None,
+        started_instance_id=started_id,
+        is_touched=is_touched,
     )
     return enqueue(session, clock, REINIT_DISK, arguments, key=disk.id)
 
@@ -162,7 +170,7 @@ def _settle(plant: Installation, session: Session, task: ReinitArguments, outcom
     disk = session.get(DiskRecord, task.disk.disk_id)
     if disk is None or disk.state is not DiskState.REINITING:
         return
-    is_touched = outcome.checkpoints.load(_WRITE, _Touched) is not None
+    is_touched = task.is_touched or outcome.checkpoints.load(_WRITE, _Touched) is not None
     if outcome.failure is not None and is_touched:
         return  # it stays `ReIniting`, and a reconciler tries again
     disk.move_to(disk.rest_state)

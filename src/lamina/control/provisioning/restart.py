@@ -16,7 +16,7 @@ from lamina.control.instances.records import InstanceRecord
 from lamina.control.instances.states import InstanceState
 from lamina.control.provisioning.build import start_building
 from lamina.control.provisioning.power import start_starting, start_stopping
-from lamina.control.provisioning.reinit import start_reinit
+from lamina.control.provisioning.reinit import restart_reinit
 from lamina.control.provisioning.release_task import start_releasing
 from lamina.control.provisioning.replace import restart_replacing
 from lamina.ids import DiskId, InstanceId
@@ -96,7 +96,7 @@ def _restart_disk(plant: Installation, disk_id: DiskId) -> bool:
             return True
         if _has_successor(session, disk):
             return False  # that one's turn comes
-        disk.task_id = start_reinit(session, plant.clock, disk)
+        disk.task_id = restart_reinit(session, plant.clock, disk)
         return True
 
 
