@@ -7,6 +7,7 @@ needs nothing but the standard library and BLAKE3.
 import hashlib
 import http.client
 import json
+import os
 import secrets
 import ssl
 import threading
@@ -25,6 +26,7 @@ from lamina.clock import Clock, SystemClock
 from lamina.failures import Corruption, Fault, Refusal
 from lamina.settings import Settings
 
+_CREDENTIALS: Final = "credentials.json"
 _VERSION: Final = "2014-05-26"
 _ATTEMPTS: Final = 5
 _FIRST_WAIT_SECONDS: Final = 0.2  # doubled each time: 3 s in all, which outlasts a restart of the service
@@ -75,7 +77,8 @@ class Profile:
 def read_profile(path: Path | None, settings: Settings) -> Profile:
     """The profile in a JSON file, as `lamina account create --json` prints it.
 
-    What the file does not say comes from the environment.
+    What the file does not say comes from the environment. Without a file, and with neither an endpoint nor an access
+    key in the environment, it is the `credentials.json` of the service that this user runs on this host.
 
     Raises:
         Refusal: the file cannot be used, or something is missing.
@@ -86,6 +89,8 @@ def read_profile(path: Path | None, settings: Settings) -> Profile:
         "access_key_secret": settings.access_key_secret,
         "region_id": settings.region_id,
     }
+    if path is None and not (settings.endpoint or settings.access_key_id or settings.access_key_secret):
+        path = _find_own(settings)
     if path is not None:
         given.update(_read_json(path))
     missing = [name for name, value in given.items() if not value]
@@ -96,6 +101,11 @@ def read_profile(path: Path | None, settings: Settings) -> Profile:
         )
     names = ("endpoint", "access_key_id", "access_key_secret", "region_id")
     return Profile(**{name: str(given[name]) for name in names}, account_id=given.get("account_id"))
+
+
+def _find_own(settings: Settings) -> Path | None:
+    path = settings.data_dir / _CREDENTIALS
+    return path if os.access(path, os.R_OK) else None
 
 
 class EcsClient:

@@ -21,7 +21,8 @@ def with_client(command: Callable[..., None]) -> Callable[..., None]:
     @click.option(
         "--profile",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="JSON file with endpoint and access key, such as the service's credentials.json.",
+        help="JSON file with endpoint and access key; by default credentials.json of the service in the user's data "
+        "folder, unless the environment names others.",
     )
     @functools.wraps(command)
     def connected(*, profile: Path | None, **options: Any) -> None:  # noqa: ANN401 - click's options

@@ -163,6 +163,16 @@ def test_a_profile_that_is_none_is_refused(tmp_path, text):
         read_profile(file, Settings())
 
 
+def test_on_its_host_a_service_needs_no_profile_unless_the_environment_names_another(tmp_path):
+    own = {"endpoint": "http://h:1", "access_key_id": "own", "access_key_secret": "s", "region_id": "here"}
+    (tmp_path / "credentials.json").write_text(json.dumps(own))
+    profile = read_profile(None, Settings(data_dir=tmp_path))
+    assert (profile.access_key_id, profile.endpoint, profile.region_id) == ("own", "http://h:1", "here")
+    for named in ({"endpoint": "http://h:2"}, {"access_key_id": "e"}, {"access_key_secret": "t"}):
+        with pytest.raises(Refusal, match="missing"):
+            read_profile(None, Settings(data_dir=tmp_path, **named))
+
+
 def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(Refusal, match="missing: endpoint, access_key_id, access_key_secret"):
         read_profile(None, Settings())
