@@ -1,6 +1,7 @@
 """The last step of a migration, and the way back from every other one."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lamina.cli.client import CallRefusedError, EcsClient
@@ -11,7 +12,7 @@ from lamina.cli.migrate.migration import (
     wait_for_image,
     wait_for_instances,
 )
-from lamina.cli.session import wait_for_disk
+from lamina.cli.session import list_all, wait_for_disk
 from lamina.failures import Fault, LaminaError
 
 
@@ -73,12 +74,21 @@ def _delete_disk(client: EcsClient, found: dict[str, Any]) -> None:
     client.call("DeleteDisk", {"DiskId": found["DiskId"]})
 
 
+def _mark_snapshots(migration: Migration, taken: Sequence[str]) -> None:
+    """Mark what is still there: the snapshots of an image that failed are held by nothing, and may be gone."""
+    wanted = {"SnapshotIds": json.dumps(taken)}
+    present = [each["SnapshotId"] for each in list_all(migration.source, "Snapshot", wanted)] if taken else []
+    if present:
+        migration.mark(migration.source, present)
+
+
 def _delete_image(migration: Migration) -> Callable[[EcsClient, dict[str, Any]], None]:
     def delete(client: EcsClient, found: dict[str, Any]) -> None:
         image = {"RegionId": client.region_id, "ImageId": found["ImageId"]}
-        taken = list_snapshots(found)
-        if taken and any(tag["TagKey"] == INSTANCE_TAG for tag in found["Tags"]["Tag"]):
-            migration.mark(client, taken)  # before the image goes, by which they are found
+        if any(tag["TagKey"] == INSTANCE_TAG for tag in found["Tags"]["Tag"]):
+            _mark_snapshots(
+                migration, list_snapshots(found)
+            )  # before the image goes, by which they are found
         shares = client.call("DescribeImageSharePermission", image)["Accounts"]["Account"]
         if shares:
             accounts = [each["AliyunId"] for each in shares]

@@ -17,7 +17,7 @@ from lamina.cli.migrate.plan import Passenger, plan_instance, plan_snapshots
 from lamina.cli.migrate.steps import keep_snapshots, make_image, run_instance, share_image, take_snapshots
 from lamina.cli.output import json_option, print_json, print_table, say
 from lamina.clock import SystemClock
-from lamina.failures import Fault, Refusal
+from lamina.failures import LaminaError, Refusal
 from lamina.settings import Settings
 
 _STEPS: Final = 5
@@ -130,8 +130,8 @@ def _migrate(migration: Migration, order: _Order, *, as_json: bool) -> None:
     try:
         with _terminated_as_interrupted(), steps.step("release the instance, and remove what led there"):
             remove_marked(migration)
-    except Fault as fault:  # the new snapshots are there, whatever is left beside them
-        failure = fault
+    except LaminaError as error:  # the new snapshots are there, whatever is left beside them
+        failure = error
     if as_json:
         new = [{"source": origin, "snapshot": snapshot_id} for origin, snapshot_id in made.items()]
         left = None if failure is None else str(failure)
