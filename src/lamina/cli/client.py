@@ -33,6 +33,20 @@ _FIRST_WAIT_SECONDS: Final = 0.2  # doubled each time: 3 s in all, which outlast
 _MAX_IDLE_SECONDS: Final = 20.0  # the service closes idle connections after a minute
 _TIMEOUT_SECONDS: Final = 60.0
 _OK: Final = 200
+_THROTTLED: Final = 400  # `Throttling` is said before anything is done
+# A second one of these does not end where the first one did.
+_MAKES_MORE: Final = (
+    "Clone",
+    "Connect",
+    "Copy",
+    "Create",
+    "Export",
+    "Import",
+    "Replace",
+    "Reset",
+    "Run",
+    "StartBulk",
+)
 _BUSY_CODES: Final = frozenset(("Throttling", "ServiceUnavailable"))
 _DAMAGED: Final = "InternalError.DamagedData"
 
@@ -205,7 +219,11 @@ class EcsClient:
                 retryable=_may_repeat(action, pairs),
             ) from error
         if reply.status != _OK:
-            raise _read_failure(action, reply.status, data)
+            failure = _read_failure(action, reply.status, data)
+            if isinstance(failure, ServiceFaultError) and reply.status != _THROTTLED:
+                # a service that lost its database within a commit does not know either
+                failure.retryable &= _may_repeat(action, pairs)
+            raise failure
         return data, reply.headers.get(BLAKE3_HEADER)
 
     def _sign(self, action: str, pairs: tuple[Pair, ...], body: bytes) -> dict[str, str]:
@@ -254,7 +272,7 @@ class EcsClient:
 
 
 def _may_repeat(action: str, pairs: tuple[Pair, ...]) -> bool:
-    is_creating = action.startswith(("Create", "Run", "Copy", "Import", "Connect", "Reset", "StartBulk"))
+    is_creating = action.startswith(_MAKES_MORE)
     return not is_creating or any(name == "ClientToken" for name, _ in pairs)
 
 

@@ -1,5 +1,6 @@
 """`lamina key`: list, create, describe, disable, enable, schedule-deletion, cancel-deletion, rotate."""
 
+import secrets
 from typing import Any, Final
 
 import click
@@ -62,7 +63,12 @@ def list_keys(client: EcsClient, *, as_json: bool) -> None:
 @with_client
 def create(client: EcsClient, *, description: str | None, as_json: bool) -> None:
     """Make a key; its id goes to standard output."""
-    answer = client.call("CreateKey", {"RegionId": client.region_id, "Description": description})
+    new = {
+        "RegionId": client.region_id,
+        "Description": description,
+        "ClientToken": secrets.token_hex(16),
+    }
+    answer = client.call("CreateKey", new)
     if as_json:
         print_json(answer["KeyMetadata"])
     else:

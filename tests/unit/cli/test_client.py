@@ -76,10 +76,19 @@ def test_a_connection_that_was_idle_for_long_is_made_anew(stage, client, clock):
 @pytest.mark.parametrize(("status", "code"), [(503, "ServiceUnavailable"), (400, "Throttling")])
 def test_a_busy_service_is_asked_again(stage, client, clock, status, code):
     stage.answers += [fail(status, code), fail(status, code), OK]
-    client.call("CreateDisk")
+    client.call("CreateDisk", {"ClientToken": "t"})
     assert len(stage.requests) == 3
     assert len({headers["x-acs-signature-nonce"] for _, headers, _ in stage.requests}) == 3
     assert clock.monotonic() == pytest.approx(0.6)
+
+
+def test_what_would_make_a_second_thing_is_not_repeated_when_nobody_knows_whether_it_was_done(stage, client):
+    stage.answers.append(fail(503, "ServiceUnavailable"))
+    with pytest.raises(ServiceFaultError, match="ServiceUnavailable"):
+        client.call("CreateDisk")
+    stage.answers += [fail(400, "Throttling"), OK]  # said before anything is done
+    client.call("CreateDisk")
+    assert len(stage.requests) == 3
 
 
 def test_a_service_that_stays_busy_is_a_fault(stage, client):
