@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lamina.clock import ManualClock
 from lamina.database import Database
+from lamina.tasks.alone import TaskLocks
 from lamina.tasks.context import StepContext
 from lamina.tasks.queue import enqueue
 from lamina.tasks.records import TaskRecord
@@ -100,8 +101,10 @@ class Bench:
         with self.database.reading() as session:
             return session.get(TaskRecord, task_id)
 
-    def make_runner(self, kinds: Sequence[TaskKind] = (DIARY,)) -> Runner[Diary]:
-        return Runner(self.database, self.clock, self.diary, kinds, {QUICK: 2})
+    def make_runner(
+        self, kinds: Sequence[TaskKind] = (DIARY,), locks: TaskLocks | None = None
+    ) -> Runner[Diary]:
+        return Runner(self.database, self.clock, self.diary, kinds, {QUICK: 2}, locks=locks)
 
 
 def make_bench(folder: Path) -> Bench:

@@ -7,6 +7,7 @@ DIR/lamina.sqlite             the metadata, unless it is elsewhere; see `metadat
 DIR/credentials.json          the first access key, for the command line
 DIR/lamina.toml               how it shall behave; see `preferences`
 DIR/clock.json                how far its clock is ahead, if that can be moved; see `movable_clock`
+DIR/tasks.lock                keeps two owners of a task from working on it at once; see `lamina.tasks.alone`
 DIR/keys/<key id>/<version>   the material of a key, wrapped by the root key; see `keys.key_ring`
 DIR/disks/<disk id>/disk.raw  the bytes of a disk; its frozen clones in frozen/ beside it
 DIR/buckets/<region>/<bucket>  the files of accounts, unless a region has its bucket service elsewhere

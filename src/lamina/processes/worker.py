@@ -10,6 +10,7 @@ from lamina.control.images.scratch import FILES
 from lamina.control.installation import Installation
 from lamina.control.kinds import KINDS
 from lamina.control.reconcilers import make_reconcilers
+from lamina.tasks.alone import TaskLocks
 from lamina.tasks.reconcile import Reconciling
 from lamina.tasks.runner import Runner
 from lamina.tasks.task import BULK, COPY, QUICK
@@ -24,7 +25,8 @@ _PATIENCE_SECONDS: Final = 5.0
 
 def make_runner(installation: Installation) -> Runner[Installation]:
     """Who carries out all kinds of tasks of an installation; not started yet."""
-    return Runner(installation.database, installation.clock, installation, KINDS, _LANES)
+    locks = TaskLocks(installation.directory / "tasks.lock")
+    return Runner(installation.database, installation.clock, installation, KINDS, _LANES, locks=locks)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ next owner continues with the step that was under way, in the same direction.
 
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Generic, TypeVar
 
 from sqlalchemy.orm import Session
@@ -63,6 +63,16 @@ class Attempt(Generic[P]):
             self._go_on()
         except LeaseLostError as lost:
             self._log(logging.WARNING, "a task has another owner now", reason=str(lost))
+
+    def hold_off(self) -> None:
+        """Leave the task in the queue for a moment: its former owner is stopped, and may still go on with a step.
+
+        Raises:
+            DatabaseFaultError: the task's row could not be written; the lease runs out by itself.
+        """
+        self._log(logging.WARNING, "a task waits for its former owner")
+        with suppress(LeaseLostError):
+            self._jot(lambda session: self._lease.hold_off(session, self._attempt))
 
     def _go_on(self) -> None:
         """The same; raises `LeaseLostError`, also when the task cannot be given back because of that."""

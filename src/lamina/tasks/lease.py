@@ -122,6 +122,10 @@ class Lease:
         """Give the task back unharmed: this attempt does not count."""
         self._give_back(session, _Changes(run_at=None, attempt=attempt - 1))
 
+    def hold_off(self, session: Session, attempt: int) -> None:
+        """The same, but for a pause."""
+        self._give_back(session, _Changes(run_at=self.clock.now() + backoff(1), attempt=attempt - 1))
+
     def end(self, session: Session, state: TaskState, failure: Failure | None) -> None:
         """The task is over."""
         changes = _Changes(state=state, owner=None, lease_until=None, finished_at=self.clock.now())

@@ -10,6 +10,7 @@ import msgspec
 
 from lamina.clock import Clock
 from lamina.database import Database
+from lamina.tasks.alone import TaskLocks
 from lamina.tasks.attempt import Attempt
 from lamina.tasks.context import Signals
 from lamina.tasks.errors import LeaseLostError
@@ -77,6 +78,8 @@ class Runner(Generic[P]):
         plant: P,
         kinds: Sequence[AnyKind[P]],
         lanes: Mapping[str, int],
+        *,
+        locks: TaskLocks | None = None,
     ) -> None:
         """Prepare.
 
@@ -86,12 +89,14 @@ class Runner(Generic[P]):
             plant: what the steps work with.
             kinds: what can be carried out here.
             lanes: lane to number of threads.
+            locks: what keeps a former owner of a task away; None where no other process takes tasks over.
         """
         self._database = database
         self._clock = clock
         self._plant = plant
         self._kinds = {kind.name: kind for kind in kinds}
         self._lanes = dict(lanes)
+        self._locks = locks
         self._claimant = Claimant(owner=Owner.current(), kinds=tuple(self._kinds))
         self._turns = dict.fromkeys(lanes, 0)
         self._bells = {lane: _Bell() for lane in lanes}
@@ -165,8 +170,13 @@ class Runner(Generic[P]):
                 self._turns[lane] += 1
                 signals = stack.enter_context(self._holding(claimed, lane))
             bound = self._bind(claimed)
-            if bound is not None:
-                Attempt(claimed, bound, self._plant, signals).run()
+            if bound is None:
+                return True
+            attempt = Attempt(claimed, bound, self._plant, signals)
+            if self._locks is None or stack.enter_context(self._locks.taken(claimed.lease.task_id)):
+                attempt.run()
+            else:
+                attempt.hold_off()
         return True
 
     def beat(self) -> None:

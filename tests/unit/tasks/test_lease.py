@@ -6,6 +6,8 @@ import pytest
 from sqlalchemy import text
 
 from lamina.failures import Fault
+from lamina.ids import TaskId
+from lamina.tasks.alone import TaskLocks
 from lamina.tasks.errors import LeaseLostError, WorkerStoppingError
 from lamina.tasks.lease import LEASE, PATIENCE, Claimant, Vacancy, backoff, claim, requeue_orphans
 from lamina.tasks.owner import Owner
@@ -130,6 +132,41 @@ def test_an_owner_that_cannot_even_give_its_task_back_leaves_it_to_the_new_one(b
     assert bench.runner.run_next("quick"), "the thread goes on with other work"
     assert bench.task(task_id).state is TaskState.RUNNING
     assert bench.task(task_id).owner.startswith("elsewhere")
+
+
+def test_two_owners_never_work_on_a_task_at_the_same_moment(bench, tmp_path):
+    """The first one is stopped in the middle of a step for longer than its lease lasts, and then writes on."""
+    task_id = bench.add()
+    first, second = (bench.make_runner(locks=TaskLocks(tmp_path / "locks")) for _ in range(2))
+
+    def stopped(_context):
+        bench.diary.on_run.clear()
+        for _ in range(3):
+            bench.clock.advance(LATER)
+            assert second.run_next("quick"), "it is taken over"
+            assert bench.task(task_id).attempt == 1, "and put off, which does not count"
+        bench.diary.lines.append("still writing")
+
+    bench.diary.on_run["one"] = stopped
+    first.run_next("quick")
+    assert bench.diary.lines == ["run one", "still writing"], "its lease is lost, and so is its end"
+    bench.clock.advance(LATER)
+    assert second.run_next("quick")
+    assert bench.diary.lines[2:] == ["run one", "run two", "run three", "settle succeeded"]
+    assert bench.task(task_id).state is TaskState.SUCCEEDED
+
+
+def test_a_lock_belongs_to_one_task_and_ends_with_whoever_holds_it(tmp_path):
+    one, other = TaskLocks(tmp_path / "locks"), TaskLocks(tmp_path / "locks")
+    with one.taken(TaskId("t-a")) as is_taken, other.taken(TaskId("t-b")) as is_other_taken:
+        assert is_taken
+        assert is_other_taken
+        with other.taken(TaskId("t-a")) as is_taken_twice:
+            assert not is_taken_twice
+        with one.taken(TaskId("t-a")) as is_taken_twice:
+            assert not is_taken_twice, "by a failed try it is not freed"
+    with other.taken(TaskId("t-a")) as is_taken:
+        assert is_taken
 
 
 def test_a_process_never_takes_over_from_itself(bench, take):
