@@ -1,5 +1,6 @@
 """The whole service in one process: API, worker, reconcilers, on one folder."""
 
+import resource
 import signal
 import socket
 import threading
@@ -81,6 +82,7 @@ def serve(
         Refusal: the address is taken, or the folder cannot be used.
         Fault: the database failed.
     """
+    _leave_no_core()
     with (
         _listening(listen) as (listener, address),
         open_installation(data_dir, settings, clock) as installation,
@@ -96,6 +98,12 @@ def serve(
                     _tell(say, credentials, data_dir)
                 say(f"lamina answers at {address.url}")
                 server.run(sockets=[listener])
+
+
+def _leave_no_core() -> None:
+    """A core file would hold the root key, those of accounts, and contents of disks. systemd-coredump keeps to this."""
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))
 
 
 @contextmanager

@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import resource
 import signal
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +49,17 @@ def test_the_access_key_is_told_once_and_never_logged(tmp_path, connect):
     assert secret not in (tmp_path / "log").read_text()
     for line in (tmp_path / "log").read_text().splitlines():
         json.loads(line)
+
+
+def test_a_service_that_crashes_leaves_no_core_file(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))  # the service inherits it
+    try:
+        with serving(tmp_path) as (service, _):
+            limits = Path(f"/proc/{service.pid}/limits").read_text()
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, before)
+    assert re.search(r"^Max core file size +0 ", limits, re.MULTILINE)
 
 
 def test_two_services_on_one_folder_or_one_port(tmp_path):
