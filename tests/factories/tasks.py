@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lamina.clock import ManualClock
+from lamina.control.kinds import KINDS
 from lamina.database import Database
 from lamina.tasks.alone import TaskLocks
 from lamina.tasks.context import StepContext
@@ -121,6 +122,14 @@ def change_step(kind: TaskKind, index: int, *, run=None, undo=None) -> TaskKind:
     if undo is not None and step.undo is not None:
         step = replace(step, undo=undo(step.undo))
     return replace(kind, steps=(*kind.steps[:index], step, *kind.steps[index + 1 :]))
+
+
+def make_dying_runner(site, kind: TaskKind, index: int) -> Runner:
+    """A runner of all kinds of tasks, in the test's own thread, that dies when it gets behind a step the first time."""
+    broken = change_step(kind, index, run=once(then_raise(Killed())))
+    kinds = [broken if each.name == kind.name else each for each in KINDS]
+    lanes = {each.lane: 1 for each in KINDS}
+    return Runner(site.installation.database, site.clock, site.installation, kinds, lanes)
 
 
 def twice(function):

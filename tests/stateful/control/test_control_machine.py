@@ -30,12 +30,10 @@ from lamina.control.snapshots.states import SnapshotState
 from lamina.failures import Refusal
 from lamina.tasks.lease import LEASE
 from lamina.tasks.reconcile import Reconciling
-from lamina.tasks.runner import Runner
-from lamina.tasks.task import BULK, COPY, QUICK
 from lamina.transfer.restore import restore
 from lamina.units import GIB, KIB
 from tests.factories.installation import ZONE, open_site
-from tests.factories.tasks import Killed, change_step, once, then_raise
+from tests.factories.tasks import Killed, make_dying_runner
 
 BLOCK = 64 * KIB
 BLOCKS = 6
@@ -163,14 +161,8 @@ class ControlMachine(RuleBasedStateMachine):
     @rule(step=st.sampled_from(STEPS))
     def work_and_be_killed(self, step):
         """A worker dies right behind one of the steps; another one goes on when the lease has run out."""
-        kind, index = step
-        broken = change_step(kind, index, run=once(then_raise(Killed())))
-        kinds = [broken if each.name == kind.name else each for each in KINDS]
-        installation = self.site.installation
-        lanes = {QUICK: 1, COPY: 1, BULK: 1}
-        runner = Runner(installation.database, self.site.clock, installation, kinds, lanes)
         try:
-            runner.run_until_idle()
+            make_dying_runner(self.site, *step).run_until_idle()
         except Killed:
             self.site.clock.advance(LEASE + timedelta(seconds=1))
         self.site.work()

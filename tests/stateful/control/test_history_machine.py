@@ -27,7 +27,6 @@ from lamina.control.disks.reset import reset_disk
 from lamina.control.disks.roll_back import ROLL_BACK_DISK
 from lamina.control.disks.states import DiskState
 from lamina.control.first_start import DEFAULT_REGION
-from lamina.control.kinds import KINDS
 from lamina.control.paging import Slice
 from lamina.control.policies.apply import apply_policy
 from lamina.control.policies.create import NewPolicy, create_policy
@@ -51,11 +50,10 @@ from lamina.engine.maintenance.compaction import compact
 from lamina.engine.maintenance.sweep import sweep
 from lamina.failures import Refusal
 from lamina.tasks.lease import LEASE
-from lamina.tasks.runner import Runner
 from lamina.transfer.restore import restore
 from lamina.units import GIB
 from tests.factories.installation import ZONE, open_site
-from tests.factories.tasks import Killed, change_step, once, then_raise
+from tests.factories.tasks import Killed, make_dying_runner
 from tests.stateful.control.history import (
     BLOCK,
     PLACES,
@@ -240,14 +238,8 @@ class HistoryMachine(RuleBasedStateMachine):
     @rule(step=st.sampled_from(STEPS))
     def work_and_be_killed(self, step):
         """A worker dies right behind one of the steps; another process goes on when the lease has run out."""
-        kind, index = step
-        broken = change_step(kind, index, run=once(then_raise(Killed())))
-        kinds = [broken if each.name == kind.name else each for each in KINDS]
-        installation = self.site.installation
-        lanes = {kind.lane: 1 for kind in KINDS}
-        runner = Runner(installation.database, self.site.clock, installation, kinds, lanes)
         with suppress(Killed):
-            runner.run_until_idle()
+            make_dying_runner(self.site, *step).run_until_idle()
         self.site.clock.advance(LEASE + timedelta(seconds=1))
         self.restart()
         self.work()

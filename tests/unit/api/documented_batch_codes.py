@@ -2,46 +2,10 @@
 
 from typing import Final
 
+from tests.unit.api.documented_instance_codes import DOCUMENTED as ONE
+
 DOCUMENTED: Final = {
-    "RunInstances": {
-        400: (
-            "DryRunOperation",
-            "MissingParameter",
-            "InvalidParameter",
-            "InvalidInstanceType.ValueNotSupported",
-            "InvalidDataDiskSize.ValueNotSupported",
-            "InvalidDiskCategory.ValueNotSupported",
-            "InvalidSystemDiskCategory.ValueNotSupported",
-            "InvalidInstanceName.Malformed",
-            "InvalidHostName.Malformed",
-            "InvalidPassword.Malformed",
-            "InvalidSnapshotId.BasedSnapshotTooOld",
-            "InvalidParameter.EncryptedIllegal",
-            "InvalidParameter.Conflict",
-        ),
-        403: (
-            "InvalidSnapshotId.NotReady",
-            "InvalidSnapshotId.NotDataDiskSnapshot",
-            "InvalidDiskSize.TooSmall",
-            "ImageNotSubscribed",
-            "ImageNotSupportInstanceType",
-            "InstanceDiskNumLimitExceed",
-            "QuotaExceed.ElasticQuota",
-            "OperationDenied.NoStock",
-            "RegionUnauthorized",
-            "Zone.NotOpen",
-            "InvalidVSwitchId.NotFound",
-        ),
-        404: (
-            "InvalidImageId.NotFound",
-            "InvalidDataDiskSnapshotId.NotFound",
-            "InvalidRegionId.NotFound",
-            "InvalidZoneId.NotFound",
-            "InvalidSecurityGroupId.NotFound",
-            "InvalidKeyPairName.NotFound",
-        ),
-        500: ("InternalError",),
-    },
+    "RunInstances": ONE["CreateInstance"],  # the two pages have one table
     "StartInstances": {
         403: (
             "IncorrectInstanceStatus",
