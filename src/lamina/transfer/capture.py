@@ -1,6 +1,5 @@
 """Capture: disk to repository. The story of one snapshot's data, from the session to the commit."""
 
-import secrets
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,9 +11,9 @@ from typing import Final
 from lamina.blockio.extents import Extent, ExtentKind
 from lamina.blockio.source import BlockSource
 from lamina.engine.blockmap.build import RootBuilder
-from lamina.engine.blockmap.page import EMPTY_LEAF, Leaf, PageRef, Stored
+from lamina.engine.blockmap.page import EMPTY_LEAF, Leaf, PageRef
 from lamina.engine.blockmap.root import Root
-from lamina.engine.blockmap.walk import Visit, find_leaf, list_leaf_refs
+from lamina.engine.blockmap.walk import Visit, list_leaf_refs
 from lamina.engine.condemned import Condemned, list_condemned
 from lamina.engine.format import (
     BLOCK_BYTES,
@@ -22,7 +21,6 @@ from lamina.engine.format import (
     DEFAULT_DOMAIN,
     KIND_DATA_PACK,
     KIND_MAP_PACK,
-    LEAF_BLOCKS,
     SessionId,
 )
 from lamina.engine.manifest import CaptureMode, Manifest, is_snapshot_id
@@ -30,7 +28,6 @@ from lamina.engine.packs.writer import PackWriter, Uploads
 from lamina.engine.pages import MapWriter
 from lamina.engine.repository import Repository
 from lamina.engine.seal.compression import Compressor
-from lamina.engine.seal.hashing import ZERO_BLOCK
 from lamina.engine.sessions import SessionKind
 from lamina.failures import Corruption, Fault, Refusal
 from lamina.ids import SnapshotId, mint_snapshot_id
@@ -39,7 +36,8 @@ from lamina.transfer.known_blocks import KnownBlocks
 from lamina.transfer.leaf_capture import LeafCapture, LeafOutcome
 from lamina.transfer.plan import LeafJob, Look, align_hint, plan_hint, plan_leaf, plan_scan
 from lamina.transfer.progress import Progress
-from lamina.units import BlockIndex, count_steps
+from lamina.transfer.samples import find_lie
+from lamina.units import count_steps
 
 _JOBS_AT_ONCE: Final = 64
 _JOBS_AHEAD_PER_WORKER: Final = 3
@@ -228,7 +226,7 @@ def _weigh_hint(
         extents.append(Extent(parent.size_bytes, source.size_bytes - parent.size_bytes))
     changed = align_hint(extents, source.size_bytes)
     try:
-        lie = _find_lie(repository, source, parent.root, changed, request.sample_blocks)
+        lie = find_lie(repository, source, parent.root, changed, request.sample_blocks)
     except Corruption as damage:  # no fault of the hint, but what cannot be compared cannot be trusted
         return _Plan(CaptureMode.SCAN, [], f"the parent is damaged where it was compared: {damage}")
     if lie is not None:
@@ -236,53 +234,6 @@ def _weigh_hint(
             CaptureMode.SCAN, [], f"the block at byte {lie * BLOCK_BYTES} changed and is not in it", lied=True
         )
     return _Plan(CaptureMode.HINT, changed)
-
-
-def _find_lie(
-    repository: Repository, source: BlockSource, parent: Root, changed: list[Extent], count: int
-) -> BlockIndex | None:
-    """A block outside the hint that differs from the parent, among `count` drawn at random.
-
-    They are drawn from one leaf, so that the check costs two requests, on a disk of any size.
-
-    Raises:
-        Corruption: that leaf of the parent is damaged.
-    """
-    blocks = count_steps(source.size_bytes, BLOCK_BYTES)
-    if count == 0 or blocks == 0:
-        return None
-    leaf_index = secrets.randbelow(count_steps(blocks, LEAF_BLOCKS))
-    leaf = find_leaf(parent, repository.pages, leaf_index)
-    first = leaf_index * LEAF_BLOCKS
-    inside = [BlockIndex(block) for block in range(first, min(first + LEAF_BLOCKS, blocks))]
-    outside = [block for block in inside if not _covers(changed, block)]
-    buffer = bytearray(BLOCK_BYTES)
-    for block in secrets.SystemRandom().sample(outside, min(count, len(outside))):
-        if not _is_as_before(repository, source, leaf, block, buffer):
-            return block
-    return None
-
-
-def _is_as_before(
-    repository: Repository, source: BlockSource, leaf: Leaf, block: BlockIndex, buffer: bytearray
-) -> bool:
-    source.read_into(block * BLOCK_BYTES, [buffer])
-    entry = leaf.entries[block % LEAF_BLOCKS]
-    if isinstance(entry, Stored):
-        return repository.identity.block(buffer) == entry.block_id
-    return buffer == ZERO_BLOCK
-
-
-def _covers(changed: list[Extent], block: BlockIndex) -> bool:
-    low, high = 0, len(changed)
-    offset = block * BLOCK_BYTES
-    while low < high:
-        middle = (low + high) // 2
-        if changed[middle].end <= offset:
-            low = middle + 1
-        else:
-            high = middle
-    return low < len(changed) and changed[low].offset <= offset
 
 
 class _Run:
