@@ -44,6 +44,7 @@ from tests.servers.postgresql import running
 
 CLIENTS = 10
 PAUSE_SECONDS = 0.2
+BEFORE_SECONDS = 20
 SETTLE_SECONDS = 15  # the service mends what looks strange to it in the rows of a crowd
 
 
@@ -191,23 +192,30 @@ def started(folder: Path, url: str | None) -> Iterator[tuple[EcsClient, int]]:
             server.terminate()
 
 
+def show(title: str, spreads: dict[str, Spread]) -> None:
+    print(f"{title}:")
+    for action, spread in spreads.items():
+        print(
+            f"  {action}: {spread.calls} calls, p50 {spread.p50:.1f} ms, p99 {spread.p99:.1f} ms, "
+            f"longest {spread.longest:.0f} ms",
+            flush=True,
+        )
+
+
 def run(name: str, folder: Path, url: str | None, options: argparse.Namespace) -> None:
     folder.mkdir(exist_ok=True, parents=True)
     prepare(folder, url, options.disks)
     with started(folder, url) as (client, pid):
         time.sleep(SETTLE_SECONDS)
+        show(f"{name}, before", call_steadily(client, BEFORE_SECONDS, options.disks))
         make_due(folder)
         cpu, began = read_cpu(pid), time.perf_counter()
         spreads = call_steadily(client, options.seconds, options.disks)
-        print(f"{name}: {options.seconds:.0f} s, {count(folder)}")
-        print(
-            f"  the service used {100 * (read_cpu(pid) - cpu) / (time.perf_counter() - began):.0f}% of a core"
+        used = 100 * (read_cpu(pid) - cpu) / (time.perf_counter() - began)
+        show(
+            f"{name}, {options.seconds:.0f} s into it, with {used:.0f}% of a core and {count(folder)}",
+            spreads,
         )
-        for action, spread in spreads.items():
-            print(
-                f"  {action}: {spread.calls} calls, p50 {spread.p50:.1f} ms, p99 {spread.p99:.1f} ms, "
-                f"longest {spread.longest:.0f} ms"
-            )
         print(f"  a disk from a snapshot: {restore(client):.2f} s, with {count(folder)}", flush=True)
 
 

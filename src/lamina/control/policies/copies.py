@@ -24,8 +24,8 @@ def copy_automatic_snapshots(plant: Installation) -> None:
     A copy is an automatic snapshot of its own: it has its own retention, and the quota counts in its region.
     """
     with plant.database.reading() as session:
-        ready = session.scalars(
-            select(RunRecord.id)
+        ready = session.execute(
+            select(RunRecord.id, RunRecord.account_id)
             .outerjoin(SnapshotRecord, SnapshotRecord.id == RunRecord.snapshot_id)
             .where(
                 RunRecord.copy_region_id.is_not(None),
@@ -33,8 +33,8 @@ def copy_automatic_snapshots(plant: Installation) -> None:
             )
             .order_by(RunRecord.point, RunRecord.id)
         ).all()
-    for run_id in ready:
-        with plant.database.transaction() as session:
+    for run_id, account_id in ready:
+        with plant.database.transaction(of=account_id) as session:
             _start_copy(plant, session, run_id)
 
 

@@ -3,7 +3,7 @@
 import logging
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 
 from lamina.control.installation import Installation
 from lamina.control.snapshots.adopt import describe_manifest
@@ -19,10 +19,14 @@ from lamina.engine.manifest import Manifest
 from lamina.engine.repository import SnapshotNotFoundError
 from lamina.failures import LaminaError
 from lamina.tasks.queue import is_active
+from lamina.tasks.records import TaskRecord
+from lamina.tasks.states import ACTIVE
 from lamina.telemetry import get_logger, log, log_failure
 
 _LOGGER: Final = get_logger(__name__)
 _UNSETTLED: Final = (SnapshotState.PROGRESSING, SnapshotState.DELETING)
+# of a burst of automatic snapshots ten thousand wait for hours: they are not asked for one by one
+_HAS_TASK: Final = exists().where(TaskRecord.id == SnapshotRecord.task_id, TaskRecord.state.in_(ACTIVE))
 
 
 def restart_snapshots(plant: Installation) -> None:
@@ -32,12 +36,11 @@ def restart_snapshots(plant: Installation) -> None:
     """
     with plant.database.reading() as session:
         is_unsettled = (SnapshotRecord.state.in_(_UNSETTLED), IS_ARCHIVING)
-        unsettled = [
+        stranded = [
             snapshot
             for condition in is_unsettled  # two looks at two indexes: for one that asks for either all are read
-            for snapshot in session.scalars(select(SnapshotRecord).where(condition))
+            for snapshot in session.scalars(select(SnapshotRecord).where(condition, ~_HAS_TASK))
         ]
-        stranded = [each for each in unsettled if not is_active(session, each.task_id)]
     for snapshot in stranded:
         try:
             manifest = (
