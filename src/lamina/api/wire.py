@@ -104,25 +104,28 @@ def parse_text_list(text: str, name: str) -> tuple[str, ...]:
     """A JSON array in a text parameter, such as `["s-1","s-2"]`, also `['s-1']` and `[1, 3]`.
 
     Raises:
-        ApiError: `InvalidParameter`, it is no array of texts and whole numbers.
+        ApiError: `InvalidParameter`, it is no array of texts and whole numbers, or has more than 2000 of them.
     """
     body = text.strip()
     if not (body.startswith("[") and body.endswith("]") and len(body) > 1):
         raise _invalid(f'the parameter {name} must be a JSON array, such as ["one","two"]')
     inner = body[1:-1]
+    if not inner.strip():
+        return ()
     items: list[str] = []
     position = 0
-    while position < len(inner) and inner[position:].strip():
+    while True:
         match = _LIST_ITEM.match(inner, position)
         if match is None or (match.end() < len(inner) and inner[match.end()] != ","):
             raise _invalid(
                 f"the parameter {name} is no JSON array of texts: look at element {len(items) + 1}"
             )
         items.append(_read_item(match, name))
+        if match.end() == len(inner):
+            return tuple(items)
+        if len(items) == _MAX_PARAMETERS:
+            raise _invalid(f"the parameter {name} has more than {_MAX_PARAMETERS} elements")
         position = match.end() + 1
-    if items and position == len(inner) and inner.endswith(","):
-        raise _invalid(f"the parameter {name} ends with a comma")
-    return tuple(items)
 
 
 def encode_json(tree: Tree) -> bytes:
