@@ -62,5 +62,7 @@ def advise(client: EcsClient, *, idle_days: int | None, top: int | None, as_json
         "findings save": f"{found['TotalSaving']} {found['Currency']}",
     }
     if found["UnweighedCount"]:
-        facts["not weighed"] = f"{found['UnweighedCount']} snapshots, whose key is disabled"
+        facts["not weighed"] = (
+            f"{found['UnweighedCount']} snapshots: their key is disabled, or there was no time"
+        )
     print_facts(facts)

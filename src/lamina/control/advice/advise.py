@@ -2,15 +2,16 @@
 
 What a deletion saves is the difference of two bills. Weighing a snapshot reads block maps, in time proportional to
 what its neighbours differ by; so those that cannot get among the best, because they and the next one together are
-billed for less, are not weighed.
+billed for less, are not weighed. And whoever asks waits for an answer: what there is no time for is counted.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Final
 
+from lamina.clock import Clock, SystemClock
 from lamina.control.advice.chains import Chain, Gap
 from lamina.control.advice.cost import show_amount
 from lamina.control.advice.errors import RepositoryMissingError
@@ -25,6 +26,8 @@ from lamina.ids import AccountId
 
 IDLE: Final = timedelta(days=30)
 """For how long nothing must have happened with what nobody seems to need."""
+
+_PATIENCE_SECONDS: Final = 20.0  # clients give up after 60, and reading the rows comes first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +47,8 @@ class Advice:
         snapshots: those whose deletion saves most, each by itself, best first.
         findings: what nobody seems to need, best first.
         total: what following all findings saves; some have snapshots in common.
-        unweighed: snapshots that could not be weighed: their key is disabled, or they were deleted meanwhile.
+        unweighed: snapshots that could not be weighed: their key is disabled, they were deleted meanwhile, or there
+            was no time for them.
     """
 
     currency: str
@@ -62,6 +66,7 @@ class Sources:
     database: Database
     repositories: Repositories
     tariff: Tariff
+    clock: Clock = field(default_factory=SystemClock)
 
 
 def advise(
@@ -79,10 +84,17 @@ def advise(
     Raises:
         Fault: the database or a store failed.
     """
+    clock, deadline = sources.clock, sources.clock.monotonic() + _PATIENCE_SECONDS
     with sources.database.reading() as session:
         chains = read_chains(session, account_id, now)
         images = read_unused_images(session, account_id, now)
-    scales = Scales(chains, sources.tariff, now, partial(_open_gap, sources, account_id))
+    scales = Scales(
+        chains,
+        sources.tariff,
+        now,
+        partial(_open_gap, sources, account_id),
+        lambda: clock.monotonic() > deadline,
+    )
     findings = find_waste(chains, images, now, idle)
     ranked = [RankedFinding(finding=each, saving=scales.weigh(each.snapshot_ids)) for each in findings]
     return Advice(
@@ -91,7 +103,7 @@ def advise(
         snapshots=rank_snapshots(chains, scales, limit),
         findings=tuple(sorted(ranked, key=lambda each: (-each.saving.amount, each.finding.subject))),
         total=scales.weigh({each for finding in findings for each in finding.snapshot_ids}),
-        unweighed=sum(len(chains[at].links) for at in scales.unweighed),
+        unweighed=scales.count_unweighed,
     )
 
 

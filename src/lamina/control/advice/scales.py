@@ -9,6 +9,7 @@ from typing import Final
 
 from lamina.control.advice.chains import Chain, Gap, Link, Weights, weigh, weigh_pair
 from lamina.control.advice.cost import Rates, replace_weights
+from lamina.control.advice.errors import NoTimeError
 from lamina.control.metering.records import StorageClass
 from lamina.control.tariff.tariff import Tariff
 from lamina.failures import Corruption, Refusal
@@ -47,24 +48,42 @@ class Scales:
         tariff: prices and rules.
         now: those of this instant count.
         open_gap: answers how the snapshots of a chain are compared; called when that is needed.
+        is_over: whether it takes too long already: from then on nothing more is compared.
 
     Attributes:
+        is_over: as given.
         unweighed: the chains, by their place, that could not be weighed when that was tried; they save nothing.
+        passed_over: snapshots for whose weighing there was no time.
     """
 
     def __init__(
-        self, chains: Sequence[Chain], tariff: Tariff, now: datetime, open_gap: Callable[[Chain], Gap]
+        self,
+        chains: Sequence[Chain],
+        tariff: Tariff,
+        now: datetime,
+        open_gap: Callable[[Chain], Gap],
+        is_over: Callable[[], bool],
     ) -> None:
         self._chains = chains
         self._place = {link.id: at for at, chain in enumerate(chains) for link in chain.links}
         self._weights = [_weigh_as_it_is(chain) for chain in chains]
         self._open_gap = open_gap
+        self._gaps: dict[int, _LazyGap] = {}
+        self.is_over = is_over
         self._totals: defaultdict[RegionId, Counter[StorageClass]] = defaultdict(Counter)
         for chain, weights in zip(chains, self._weights, strict=True):
             self._totals[chain.region_id].update(weights)
         self._rates = {region_id: Rates.at(tariff, region_id, now) for region_id in self._totals}
         self._costs = {each: self._rates[each].charge_month(total) for each, total in self._totals.items()}
         self.unweighed: set[int] = set()
+        self.passed_over: frozenset[SnapshotId] = frozenset()
+
+    @property
+    def count_unweighed(self) -> int:
+        """Snapshots of which nothing can be said."""
+        return len(
+            self.passed_over.union(link.id for at in self.unweighed for link in self._chains[at].links)
+        )
 
     @property
     def monthly(self) -> Fraction:
@@ -97,41 +116,49 @@ class Scales:
     def _weigh_chain(self, at: int, gone: Collection[SnapshotId]) -> Weights:
         chain = self._chains[at]
         if at not in self.unweighed:
+            gap = self._gaps.setdefault(at, _LazyGap(chain, self._open_gap, self.is_over))
             try:
-                return weigh(chain, gone, _LazyGap(chain, self._open_gap))
-            except (
-                Refusal,
-                Corruption,
-            ):  # its key is disabled, it is deleted at this moment, or it is damaged
+                return weigh(chain, gone, gap)
+            except (Refusal, Corruption):
+                # its key is disabled, it is deleted at this moment, it is damaged, or there is no time
                 self.unweighed.add(at)
         return self._weights[at]
 
 
 class _LazyGap:
-    """Compares the snapshots of a chain; opens what is needed for it at the first comparison."""
+    """Compares the snapshots of a chain, two of them once; opens what is needed for it at the first comparison."""
 
-    def __init__(self, chain: Chain, open_gap: Callable[[Chain], Gap]) -> None:
+    def __init__(self, chain: Chain, open_gap: Callable[[Chain], Gap], is_over: Callable[[], bool]) -> None:
         self._chain = chain
         self._open_gap = open_gap
+        self._is_over = is_over
         self._gap: Gap | None = None
+        self._known: dict[tuple[SnapshotId | None, SnapshotId], int] = {}
 
     def __call__(self, before: SnapshotId | None, after: SnapshotId) -> int:
-        if self._gap is None:
-            self._gap = self._open_gap(self._chain)
-        return self._gap(before, after)
+        found = self._known.get((before, after))
+        if found is None:
+            if self._is_over():
+                raise NoTimeError
+            if self._gap is None:
+                self._gap = self._open_gap(self._chain)
+            found = self._known[before, after] = self._gap(before, after)
+        return found
 
 
 def rank_snapshots(chains: Sequence[Chain], scales: Scales, limit: int) -> tuple[RankedSnapshot, ...]:
     """The snapshots that can be deleted and whose deletion saves most, best first; what saves nothing is left out.
 
     Weighing reads block maps. What cannot get among the best, because the snapshot and the next one together cost
-    less, is not weighed.
+    less, is not weighed; neither is what comes when there is no time left.
     """
     best: list[RankedSnapshot] = []
-    for bound, chain, link in sorted(
-        _list_candidates(chains, scales), key=lambda each: (-each[0], each[2].id)
-    ):
+    candidates = sorted(_list_candidates(chains, scales), key=lambda each: (-each[0], each[2].id))
+    for at, (bound, chain, link) in enumerate(candidates):
         if len(best) == limit and best[-1].saving.amount >= bound:
+            break
+        if scales.is_over():
+            scales.passed_over = frozenset(other.id for _, _, other in candidates[at:])
             break
         saving = scales.weigh({link.id})
         if saving.amount > 0:
@@ -144,8 +171,9 @@ def rank_snapshots(chains: Sequence[Chain], scales: Scales, limit: int) -> tuple
 def _list_candidates(chains: Sequence[Chain], scales: Scales) -> Iterator[tuple[Fraction, Chain, Link]]:
     for chain in chains:
         for at, link in enumerate(chain.links):
-            if not link.is_kept:
-                yield scales.limit(chain, at), chain, link
+            bound = Fraction(0) if link.is_kept else scales.limit(chain, at)
+            if bound > 0:  # it may save something
+                yield bound, chain, link
 
 
 def _weigh_as_it_is(chain: Chain) -> Mapping[StorageClass, int]:

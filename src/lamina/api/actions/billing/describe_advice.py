@@ -39,7 +39,7 @@ class DescribeAdviceAnswer:
         monthly_cost: what its snapshots cost in a month as they are now.
         total_saving: what following all findings saves in a month; some may have snapshots in common.
         snapshots: those whose deletion saves most, each by itself.
-        unweighed_count: snapshots of which nothing can be said, because their key is disabled.
+        unweighed_count: snapshots of which nothing can be said, because their key is disabled, or there was no time.
     """
 
     currency: str
@@ -55,7 +55,12 @@ class DescribeAdviceAnswer:
 def describe_advice(call: Call, request: DescribeAdviceRequest) -> DescribeAdviceAnswer:
     """Tell which snapshots to delete, what that would really save, and what nobody seems to need."""
     services = call.services
-    sources = Sources(database=services.database, repositories=services.repositories, tariff=services.tariff)
+    sources = Sources(
+        database=services.database,
+        repositories=services.repositories,
+        tariff=services.tariff,
+        clock=services.clock,
+    )
     advice = advise(
         sources,
         call.key.account_id,
