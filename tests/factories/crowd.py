@@ -227,6 +227,7 @@ def _fill_tags(session: Session, crowd: Crowd) -> None:
             "resource_id": _id(prefix, n),
             "account_id": crowd.owner(n),
             "region_id": literal(crowd.region_id),
+            "created_at": _micros(START) + n * 10**6,
         }
         _insert(
             session,

@@ -27,7 +27,7 @@ from tests.factories.example_calls import EXTRAS, Parameter, list_parameters, wr
 SNAPSHOTS = 20_000
 STEPS_PER_TICK = 1000
 GROWING_NAMES = {record.__tablename__ for record in GROWING}
-INDEXES_OF_FEW = {"uq_tasks_active_key"}  # of the tasks that have not ended
+INDEXES_OF_FEW = {"uq_tasks_active_key", "ix_snapshots_archiving"}  # of what has not ended
 MINE = 2 * SHARE  # the number of whatever a call names
 OWN = {
     "bucket": f"buckets {MINE}",

@@ -70,6 +70,7 @@ def test_read_modify_write_from_several_threads_loses_nothing(database):
             value="0",
             account_id="1",
             region_id="r",
+            created_at=START,
         )
         session.add(row)
 
@@ -118,6 +119,7 @@ def test_values_outside_an_enum_and_texts_that_are_too_long_are_refused_by_the_d
         value="",
         account_id="1",
         region_id="r",
+        created_at=START,
     )
     with pytest.raises(IntegrityError), database.transaction() as session:
         session.add(row)

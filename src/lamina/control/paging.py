@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from lamina.control.long_lists import FAR, PageKey
 from lamina.control.scope import Scope
 
-__all__ = ["AgeOrder", "Page", "PageKey", "Slice", "fetch_slice"]
+__all__ = ["AgeOrder", "Page", "PageKey", "Slice", "fetch_counted_slice", "fetch_slice"]
 
 T = TypeVar("T")
 
@@ -75,35 +75,69 @@ def fetch_slice(
         is_short: all matching rows are looked at to find a slice, so they are counted on the way.
     """
     record: Any = order.id.class_
-    key = (
-        None if filters is None else (record.__tablename__, scope.account_id, scope.region_id, repr(filters))
-    )
-    newest_first = query.order_by(order.created_at.desc(), order.id.desc())
     if is_short and wanted.after is None and wanted.offset < FAR:
         found = scope.session.execute(_select_ids_and_total(query, order, wanted)).all()
         if found:
             ids = [row_id for row_id, _ in found[: wanted.limit]]
             by_id = {row.id: row for row in scope.session.scalars(select(record).where(order.id.in_(ids)))}
             return [by_id[row_id] for row_id in ids], found[0][1], len(found) > wanted.limit
+    counted = query.order_by(None).with_only_columns(func.count(), maintain_column_froms=True)
+    key = None if filters is None else _name(scope, order, filters)
+    return _fetch(scope, _List(query=query, counted=counted, order=order, key=key), wanted)
+
+
+def fetch_counted_slice(
+    scope: Scope, query: Select[T], order: AgeOrder, wanted: Slice, *, counted: Select[int], filters: object
+) -> tuple[list[T], int, bool]:
+    """The same for a list that is counted more cheaply than walked.
+
+    Args:
+        scope: the caller.
+        query: the whole list.
+        order: how it is sorted.
+        wanted: the slice.
+        counted: how long the list is.
+        filters: as for `fetch_slice`.
+    """
+    whole = _List(query=query, counted=counted, order=order, key=_name(scope, order, filters))
+    return _fetch(scope, whole, wanted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _List(Generic[T]):
+    """A whole list; `key` is what is remembered of it under, if anything is."""
+
+    query: Select[T]
+    counted: Select[int]
+    order: AgeOrder
+    key: Hashable | None
+
+
+def _name(scope: Scope, order: AgeOrder, filters: object) -> Hashable:
+    record: Any = order.id.class_
+    return record.__tablename__, scope.account_id, scope.region_id, repr(filters)
+
+
+def _fetch(scope: Scope, whole: _List[T], wanted: Slice) -> tuple[list[T], int, bool]:
+    order = whole.order
+    newest_first = whole.query.order_by(order.created_at.desc(), order.id.desc())
     if wanted.after is not None:
         part = newest_first.where(_place(order) < _row(wanted.after))
     elif wanted.offset < FAR:
         part = newest_first.offset(wanted.offset)
     else:
-        start = _find_start(scope, newest_first, order, wanted.offset, key)
+        start = _find_start(scope, newest_first, order, wanted.offset, whole.key)
         part = newest_first.where(_place(order) <= _row(start)) if start else newest_first.where(false())
     rows = scope.session.scalars(part.limit(wanted.limit + 1)).all()
     has_more = len(rows) > wanted.limit
-
-    def count() -> int:
-        counted = query.order_by(None).with_only_columns(func.count(), maintain_column_froms=True)
-        return scope.session.scalar(counted) or 0
-
     is_end = not has_more and wanted.after is None and (bool(rows) or wanted.offset == 0)
     if is_end and wanted.offset < FAR:
-        total = wanted.offset + len(rows)
-    else:
-        total = count() if key is None else scope.lists.count(key, count)
+        return list(rows), wanted.offset + len(rows), False
+
+    def count() -> int:
+        return scope.session.scalar(whole.counted) or 0
+
+    total = count() if whole.key is None else scope.lists.count(whole.key, count)
     return list(rows[: wanted.limit]), total, has_more
 
 

@@ -50,6 +50,7 @@ def create_tags() -> None:
         sa.Column("value", sa.Text(), nullable=False),
         sa.Column("account_id", sa.Text(), nullable=False),
         sa.Column("region_id", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("length(key) BETWEEN 1 AND 128", name="ck_tags_key_length"),
         sa.CheckConstraint(
             "resource_type IN ('disk', 'snapshot', 'snapshotpolicy', 'instance', 'snapshotgroup', 'image')",
@@ -62,6 +63,12 @@ def create_tags() -> None:
         "ix_tags_value",
         "tags",
         ["account_id", "region_id", "resource_type", "key", "value", "resource_id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_tags_age",
+        "tags",
+        ["account_id", "region_id", "resource_type", "key", "value", "created_at", "resource_id"],
         unique=False,
     )
     op.create_index(

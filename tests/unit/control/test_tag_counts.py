@@ -7,6 +7,7 @@ import pytest
 
 from lamina.control.resources.tag_counts import TagCountFilter, count_tags
 from lamina.control.tags.records import ResourceType, TagRecord
+from tests.factories.installation import START
 
 KINDS = (ResourceType.DISK, ResourceType.SNAPSHOT, ResourceType.IMAGE)
 KEYS = ("env", "team", "zone", "a", "Z", "é", "a b")
@@ -38,6 +39,7 @@ def tags(site):
                     value=value,
                     account_id=account,
                     region_id=region,
+                    created_at=START,
                 )
                 scope.session.add(record)
     return {(kind, resource, key, value) for (kind, resource, key), value in found.items()}

@@ -79,7 +79,14 @@ def create_policy(scope: Scope, new: NewPolicy) -> PolicyRecord:
     )
     scope.session.add(policy)
     scope.session.flush()
-    put_tags(scope, ResourceType.POLICY, policy.id, new.tags, region_id=policy.region_id)
+    put_tags(
+        scope,
+        ResourceType.POLICY,
+        policy.id,
+        new.tags,
+        region_id=policy.region_id,
+        created_at=policy.created_at,
+    )
     return policy
 
 

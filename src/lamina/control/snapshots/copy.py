@@ -134,7 +134,9 @@ def _add(scope: Scope, source: SnapshotRecord, new: NewCopy, key_id: KeyId | Non
     )
     scope.session.add(copy)
     scope.session.flush()
-    put_tags(scope, ResourceType.SNAPSHOT, copy.id, new.tags, region_id=copy.region_id)
+    put_tags(
+        scope, ResourceType.SNAPSHOT, copy.id, new.tags, region_id=copy.region_id, created_at=copy.created_at
+    )
     sum_up_chain(scope.session, copy, scope.clock.now())
     return copy
 

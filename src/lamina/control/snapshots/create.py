@@ -160,5 +160,12 @@ def _make_row(
 
 def _add(scope: Scope, snapshot: SnapshotRecord, tags: Mapping[str, str]) -> None:
     scope.session.add(snapshot)
-    put_tags(scope, ResourceType.SNAPSHOT, snapshot.id, tags, region_id=snapshot.region_id)
+    put_tags(
+        scope,
+        ResourceType.SNAPSHOT,
+        snapshot.id,
+        tags,
+        region_id=snapshot.region_id,
+        created_at=snapshot.created_at,
+    )
     add_to_chain(scope.session, snapshot, scope.clock.now())

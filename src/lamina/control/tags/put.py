@@ -1,6 +1,7 @@
 """Put tags on a resource, and take them away."""
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
@@ -20,6 +21,7 @@ def put_tags(
     tags: Mapping[str, str],
     *,
     region_id: RegionId,
+    created_at: datetime,
 ) -> None:
     """Add tags; a key that the resource has already gets the new value.
 
@@ -29,6 +31,7 @@ def put_tags(
         resource_id: which one it is.
         tags: key to value.
         region_id: where the resource is, which need not be where the call was made.
+        created_at: when the resource was created, which never changes.
 
     Raises:
         TagKeyError: a key breaks the rules.
@@ -50,6 +53,7 @@ def put_tags(
                 value=value,
                 account_id=scope.account_id,
                 region_id=region_id,
+                created_at=created_at,
             )
         )
     scope.session.flush()

@@ -1,5 +1,6 @@
 """The table of tags."""
 
+from datetime import datetime
 from enum import Enum
 
 from sqlalchemy import CheckConstraint, Index
@@ -26,6 +27,7 @@ class TagRecord(Record):
     Attributes:
         account_id: who owns the resource; finds the tags of an account without looking at anybody else's.
         region_id: where the resource is.
+        created_at: when the resource was created; lists of what has a tag are walked in this order.
     """
 
     __tablename__ = "tags"
@@ -33,6 +35,11 @@ class TagRecord(Record):
         CheckConstraint("length(key) BETWEEN 1 AND 128", name="key_length"),
         CheckConstraint("length(value) <= 128", name="value_length"),
         Index("ix_tags_value", "account_id", "region_id", "resource_type", "key", "value", "resource_id"),
+        Index(
+            "ix_tags_age",
+            *("account_id", "region_id", "resource_type", "key", "value"),
+            *("created_at", "resource_id"),
+        ),
         Index("ix_tags_key", "account_id", "region_id", "resource_type", "key", "resource_id"),
     )
 
@@ -42,3 +49,4 @@ class TagRecord(Record):
     value: Mapped[str]
     account_id: Mapped[AccountId]
     region_id: Mapped[RegionId]
+    created_at: Mapped[datetime]
