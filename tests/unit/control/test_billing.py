@@ -135,6 +135,45 @@ def test_archived_snapshots_cost_their_own_price_from_the_next_hour_on(site):
     assert block_hours(site) == {"standard": before, "archive": 2 * 4}
 
 
+@pytest.mark.parametrize("days_archived", [1, 59, 60, 70])
+def test_an_archived_snapshot_is_billed_for_60_days_at_least(site, days_archived):
+    snapshot_id = site.make_snapshot(site.make_imported(noise(4)))
+    site.clock.advance(MIN_AGE)
+    with site.scope() as scope:
+        archive_snapshot(scope, snapshot_id, None)
+    site.work()
+    archived_at = site.clock.now()
+    site.clock.advance(timedelta(days=days_archived))
+    site.delete(snapshot_id)
+    count_sizes(site.installation)
+    assert count(site, SnapshotRecord) == 0
+    site.clock.instant = datetime(2026, 6, 1, 2, tzinfo=UTC)
+    close_months(site.installation)
+    months = [datetime(2026, month, 1, tzinfo=UTC) for month in range(1, 6)]
+    hours = sum(block_hours(site, month).get("archive", 0) for month in months) // 4
+    assert hours == max(60, days_archived) * 24, archived_at
+    with site.scope() as scope:
+        bills = list_bills(scope, Slice(limit=10)).items
+        assert [compare_bill(scope.session, bill) for bill in bills] == [()] * 5
+
+
+def test_an_archived_snapshot_whose_data_is_lost_costs_nothing_more(site):
+    snapshot_id = site.make_snapshot(site.make_imported(noise(4)))
+    site.clock.advance(MIN_AGE)
+    with site.scope() as scope:
+        archive_snapshot(scope, snapshot_id, None)
+    site.work()
+    site.clock.advance(HOUR)
+    repository = site.installation.repositories.find(site.account_id, site.snapshot(snapshot_id).region_id)
+    repository.delete_snapshot(snapshot_id)
+    compare_with_stores(site.installation)
+    site.clock.advance(10 * HOUR)
+    before = block_hours(site)
+    site.delete(snapshot_id)
+    site.clock.advance(10 * HOUR)
+    assert block_hours(site) == before
+
+
 def test_failed_cancelled_and_lost_snapshots_cost_nothing(site):
     disk_id = site.make_imported(noise(4))
     unfinished = site.start_snapshot(disk_id)

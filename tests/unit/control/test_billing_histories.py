@@ -21,6 +21,7 @@ from lamina.control.scope import Limits
 from lamina.control.snapshots.archive import MIN_AGE, archive_snapshot
 from lamina.control.snapshots.compare import compare_with_stores
 from lamina.control.snapshots.copy import NewCopy, copy_snapshot
+from lamina.control.snapshots.delete import LEAST_ARCHIVED
 from lamina.control.snapshots.holds import release_holds
 from lamina.control.snapshots.notes import write_notes
 from lamina.control.snapshots.records import NoteRecord, SnapshotRecord
@@ -50,6 +51,8 @@ class Seen:
     blocks: list[int]  # numbers of contents; 0 is nothing
     category: str = "standard"
     is_there: bool = True
+    paid_until: datetime | None = None  # at least, if it is deleted
+    gone_at: datetime | None = None
     values: list[tuple[datetime, str, int | None]] = field(default_factory=list)
 
     def held_in(self, hour):
@@ -92,6 +95,8 @@ class Story:
         for snapshot_id in self.choose(lambda _: True):
             self.site.delete(snapshot_id, force=True)
             self.known[snapshot_id].is_there = False
+            now = self.site.clock.now()
+            self.known[snapshot_id].gone_at = max(now, self.known[snapshot_id].paid_until or now)
 
     def archive(self):
         old = self.site.clock.now() - MIN_AGE
@@ -101,6 +106,7 @@ class Story:
                 archive_snapshot(scope, snapshot_id, None)
             self.site.work()
             self.known[snapshot_id].category = "archive"
+            self.known[snapshot_id].paid_until = self.site.clock.now() + LEAST_ARCHIVED
 
     def copy(self):
         for snapshot_id in self.choose(lambda seen: (seen.chain[0], seen.category) == (NEAR, "standard")):
@@ -132,6 +138,7 @@ class Story:
             repository.delete_snapshot(snapshot_id)
             compare_with_stores(self.site.installation)
             self.known[snapshot_id].is_there = False
+            self.known[snapshot_id].gone_at = self.site.clock.now()
 
     def lose_row(self):
         """And get it back from the store: the log goes on."""
@@ -173,7 +180,7 @@ class Story:
                 before[seen.chain] = seen.blocks
             value = seen.category, size
             if not seen.values or seen.values[-1][1:] != value:
-                seen.values.append((self.site.clock.now(), *value))
+                seen.values.append((seen.gone_at or self.site.clock.now(), *value))
 
     def live(self):
         happenings = (

@@ -42,7 +42,14 @@ class Holding:
     size_bytes: int
 
 
-def note_size(session: Session, subject: Subject, holding: Holding | None, now: datetime) -> bool:
+def note_size(
+    session: Session,
+    subject: Subject,
+    holding: Holding | None,
+    now: datetime,
+    *,
+    least_archived: timedelta = timedelta(0),
+) -> bool:
     """Add an event if a snapshot comes to something else than the log says.
 
     Args:
@@ -50,6 +57,8 @@ def note_size(session: Session, subject: Subject, holding: Holding | None, now: 
         subject: which snapshot.
         holding: what it comes to from now on; None if nobody pays for it, because it is not finished, or gone.
         now: what the clock says.
+        least_archived: for how long an archived snapshot counts at least. The event then counts from the end of that
+            time on, which may lie ahead.
 
     Returns:
         Whether there was anything to add.
@@ -65,6 +74,8 @@ def note_size(session: Session, subject: Subject, holding: Holding | None, now: 
     at = max(now, _open_meter(session, subject.account_id, now).sealed_until)
     if last is not None:
         at = max(at, last.at + _TICK)
+        if least_archived and last.storage_class is StorageClass.ARCHIVE:
+            at = max(at, _find_archiving(session, subject.snapshot_id) + least_archived)
         last.ends_at = at if last.bytes_after is not None else last.ends_at
     session.add(_make_event(subject, last, holding, at=at, now=now))
     session.flush()
@@ -76,6 +87,18 @@ def _tell(last: SizeEventRecord | None) -> Holding | None:
     if last is None or last.bytes_after is None:
         return None
     return Holding(storage_class=last.storage_class, size_bytes=last.bytes_after)
+
+
+def _find_archiving(session: Session, snapshot_id: SnapshotId) -> datetime:
+    """Since when a snapshot counts as archived; there is no way back from that."""
+    return session.scalars(
+        select(SizeEventRecord.at)
+        .where(
+            SizeEventRecord.snapshot_id == snapshot_id, SizeEventRecord.storage_class == StorageClass.ARCHIVE
+        )
+        .order_by(SizeEventRecord.number)
+        .limit(1)
+    ).one()
 
 
 def _open_meter(session: Session, account_id: AccountId, now: datetime) -> MeterRecord:

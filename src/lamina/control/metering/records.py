@@ -34,7 +34,8 @@ class SizeEventRecord(Record):
         bytes_after: None if it is gone.
         at: when the change counts. The events of a snapshot never share an instant, and none lies in a closed month.
         ends_at: when the next event took over. It follows from the log; kept so that a month is found by an index.
-        recorded_at: what the clock said; before `at` when the clock had been set back.
+        recorded_at: what the clock said; before `at` when the clock had been set back, and for an archived snapshot
+            that was deleted before it had been archived for as long as is billed at least.
     """
 
     __tablename__ = "size_events"

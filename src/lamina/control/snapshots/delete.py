@@ -1,11 +1,14 @@
 """Delete a snapshot, or cancel one that is being created."""
 
 from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
 
 from sqlalchemy import select
 
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskState
+from lamina.control.metering.log import Subject, note_size
 from lamina.control.scope import Scope
 from lamina.control.snapshots.chain import sum_up_chain
 from lamina.control.snapshots.errors import (
@@ -23,6 +26,9 @@ from lamina.control.snapshots.remove import start_removal
 from lamina.control.snapshots.states import HolderKind, SnapshotCategory, SnapshotState
 from lamina.ids import SnapshotId
 from lamina.tasks.queue import request_cancel
+
+LEAST_ARCHIVED: Final = timedelta(days=60)
+"""For how long an archived snapshot is billed at least, also if it is deleted before (ECS, Archive snapshots)."""
 
 
 def delete_snapshot(scope: Scope, snapshot_id: SnapshotId, *, force: bool = False) -> None:
@@ -62,7 +68,19 @@ def delete_snapshot(scope: Scope, snapshot_id: SnapshotId, *, force: bool = Fals
         return
     snapshot.move_to(SnapshotState.DELETING)
     start_removal(scope.session, scope.clock, snapshot)
+    _end_metering(scope, snapshot)
     sum_up_chain(scope.session, snapshot, scope.clock.now())
+
+
+def _end_metering(scope: Scope, snapshot: SnapshotRecord) -> None:
+    """Nobody pays for it any more; for an archived one when it has been archived for as long as is billed at least."""
+    subject = Subject(
+        snapshot_id=snapshot.id,
+        disk_id=snapshot.disk_id,
+        account_id=snapshot.account_id,
+        region_id=snapshot.region_id,
+    )
+    note_size(scope.session, subject, None, scope.clock.now(), least_archived=LEAST_ARCHIVED)
 
 
 def cancel_capture(scope: Scope, snapshot: SnapshotRecord) -> None:
