@@ -66,6 +66,14 @@ class S3BucketsContract(BucketServiceContract):
         stolen = urlsplit(link)._replace(path=f"/{bucket}/other").geturl()
         assert follow("PUT", stolen, b"x")[0] == 403
 
+    def test_a_link_opens_the_next_bucket_of_the_name_and_the_service_says_so(self, service, bucket):
+        link = service.link(bucket, "key", LinkMethod.GET, MINUTE)
+        service.remove(bucket)
+        service.create(bucket)
+        write(service, bucket, "key", b"another's")
+        assert follow("GET", link) == (200, b"another's")
+        assert service.links_outlive_buckets
+
     def test_a_limit_that_the_service_cannot_keep_is_refused(self, service, bucket):
         with pytest.raises(LinkLimitUnsupportedError):
             service.link(bucket, "key", LinkMethod.PUT, MINUTE, max_bytes=1)

@@ -110,6 +110,8 @@ def _update(installation: Installation, session: Session, region: DeclaredRegion
 
 
 def _drop(installation: Installation, session: Session, row: RegionRecord) -> None:
+    claims = (BucketRecord.region_id == row.id) & ~BucketRecord.is_made
+    session.execute(delete(BucketRecord).where(claims))  # names, and nothing behind them
     _require_unused(
         installation,
         session,
@@ -153,7 +155,7 @@ def _require_unused(
 
 
 def _require_no_buckets(session: Session, region: DeclaredRegion, row: RegionRecord) -> None:
-    if session.scalar(select(exists().where(BucketRecord.region_id == row.id))):
+    if session.scalar(select(exists().where(BucketRecord.region_id == row.id, BucketRecord.is_made))):
         raise RegionInUseError(
             row.id,
             f"moves the bucket service of region {row.id} from {row.buckets} to {region.buckets}",

@@ -10,6 +10,7 @@ from lamina.control.arrears.carry_out import carry_out_arrears
 from lamina.control.audit.forget import forget_old_calls
 from lamina.control.billing.check import check_bills
 from lamina.control.billing.close import close_months
+from lamina.control.buckets.queries import forget_claims
 from lamina.control.bulk_exports.drive import drive_bulk_exports
 from lamina.control.bulk_exports.queries import forget_bulk_exports
 from lamina.control.disks.start import restart_disks
@@ -112,6 +113,7 @@ def forget_old_rows(plant: Installation) -> None:
         forget_finished(session, before=now - _KEEP_TASKS)
         forget_shown_tasks(session, before=now - _KEEP_TASKS)
         forget_bulk_exports(session, before=now - _KEEP_TASKS)
+        forget_claims(session, now)
         forget_outcomes(session, before=now - plant.limits.idempotency)
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from lamina.control.buckets.bucket_service import MAX_LINK
 from lamina.control.buckets.create import create_bucket
 from lamina.control.buckets.delete import delete_bucket
 from lamina.control.buckets.errors import (
@@ -20,6 +21,7 @@ from lamina.control.buckets.queries import find_bucket, list_buckets
 from lamina.control.buckets.s3 import S3Buckets
 from lamina.control.first_start import DEFAULT_REGION
 from lamina.control.paging import Slice
+from lamina.control.reconcilers import forget_old_rows
 from lamina.control.regions.create import NewRegion, create_region
 from lamina.control.regions.records import RegionRecord
 from lamina.failures import Fault
@@ -205,6 +207,36 @@ class _Meanwhile:
             return found
 
         return then_act
+
+
+class _Signing:
+    """The directory, as a service that signs its links for names alone."""
+
+    links_outlive_buckets = True
+
+    def __init__(self, service):
+        self._service = service
+
+    def __getattr__(self, name):
+        return getattr(self._service, name)
+
+
+def test_a_name_stays_the_accounts_as_long_as_links_to_its_deleted_bucket_may_be_good(site):
+    service, other = _Signing(make_service(site)), site.as_another_account()
+    for _ in range(2):  # its own account may have it again at any time
+        create(site, "first-bucket", service)
+        delete_bucket(site.scope, service, "first-bucket")
+        assert names(site) == []
+    with site.scope() as scope, pytest.raises(BucketNotFoundError):
+        find_bucket(scope, "first-bucket")
+    site.clock.advance(MAX_LINK - timedelta(minutes=1))
+    forget_old_rows(site.installation)
+    with pytest.raises(BucketNameTakenError):
+        create(other, "first-bucket", service)
+    site.clock.advance(timedelta(minutes=2))
+    forget_old_rows(site.installation)
+    create(other, "first-bucket", service)
+    assert names(other) == ["first-bucket"]
 
 
 def test_a_deletion_does_not_take_a_bucket_that_was_made_in_its_place(site):

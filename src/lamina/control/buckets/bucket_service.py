@@ -51,6 +51,11 @@ class BucketService(Protocol):
     and is removed when the same key is written again.
     """
 
+    @property
+    def links_outlive_buckets(self) -> bool:
+        """Whether a link of a bucket that was deleted opens the next one of that name, until it expires."""
+        ...
+
     def create(self, bucket: str) -> None:
         """Make a bucket; nothing happens if it is there.
 

@@ -44,7 +44,7 @@ def create_bucket(transact: Transact, service: BucketService, name: str) -> None
     if made_at is not None:
         if service.exists(name):
             return
-        insist(lambda: forget_bucket(transact, name, made_at))
+        insist(lambda: forget_bucket(transact, service, name, made_at))
         is_old, made_at = insist(lambda: _claim(transact, name))
     if made_at is not None:  # somebody else has made it meanwhile
         return
@@ -59,17 +59,24 @@ def create_bucket(transact: Transact, service: BucketService, name: str) -> None
     insist(lambda: _confirm(transact, name))
 
 
-def forget_bucket(transact: Transact, name: str, made_at: datetime) -> None:
+def forget_bucket(transact: Transact, service: BucketService, name: str, made_at: datetime) -> None:
     """Drop the row of a bucket that is gone, but not that of its successor; nothing happens if it is dropped.
+
+    Where links to it would open a successor, its name stays the account's, as a claim, until the last of them ends.
 
     Args:
         transact: opens a transaction of the caller.
+        service: which had the bucket.
         name: its name.
         made_at: what its row said.
     """
     with transact() as scope:
         known = find_claim(scope, name)
-        if known is not None and known.is_made and known.created_at == made_at:
+        if known is None or not known.is_made or known.created_at != made_at:
+            return
+        if service.links_outlive_buckets:
+            known.is_made, known.created_at = False, scope.clock.now()
+        else:
             scope.session.delete(known)
 
 

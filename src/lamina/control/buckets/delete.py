@@ -9,7 +9,7 @@ from lamina.database import insist
 
 
 def delete_bucket(transact: Transact, service: BucketService, name: str) -> None:
-    """Delete a bucket of the caller's account; its name may then be taken by anybody.
+    """Delete a bucket of the caller's account; its name may then be taken by anybody, or, see `forget_bucket`, later.
 
     Args:
         transact: opens a transaction of the caller.
@@ -23,7 +23,7 @@ def delete_bucket(transact: Transact, service: BucketService, name: str) -> None
     """
     made_at = insist(lambda: _find(transact, name))
     service.remove(name)
-    insist(lambda: forget_bucket(transact, name, made_at))
+    insist(lambda: forget_bucket(transact, service, name, made_at))
 
 
 def _find(transact: Transact, name: str) -> datetime:

@@ -80,6 +80,11 @@ class DirectoryBuckets:
         self._root = root
         self._signer = signer
 
+    @property
+    def links_outlive_buckets(self) -> bool:
+        """Never: they are signed for the identity of the bucket."""
+        return False
+
     def create(self, bucket: str) -> None:
         """Make a bucket, or complete one whose making was interrupted."""
         check_bucket(bucket)

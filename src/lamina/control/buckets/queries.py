@@ -1,9 +1,12 @@
 """Looking buckets up. Another account's bucket, and one in another region, does not exist for the caller."""
 
+from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.orm import Session
 
+from lamina.control.buckets.bucket_service import MAX_LINK
 from lamina.control.buckets.errors import BucketNotFoundError
 from lamina.control.buckets.names import complain_about_bucket
 from lamina.control.buckets.records import BucketRecord
@@ -38,8 +41,14 @@ def find_claim(scope: Scope, name: str) -> BucketRecord | None:
 
 
 def count_buckets(scope: Scope) -> int:
-    """How many the account has in the region, those that are being made included."""
+    """How many the account has in the region, claims included."""
     return scope.session.scalar(select(func.count()).select_from(BucketRecord).where(*_own(scope))) or 0
+
+
+def forget_claims(session: Session, now: datetime) -> None:
+    """Let go of the names that nobody made a bucket of, once no link to an earlier bucket of the name is good."""
+    old = ~BucketRecord.is_made & (BucketRecord.created_at < now - MAX_LINK)
+    session.execute(delete(BucketRecord).where(old))
 
 
 def list_buckets(scope: Scope, wanted: Slice) -> Page[BucketRecord]:

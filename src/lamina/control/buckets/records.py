@@ -15,8 +15,9 @@ class BucketRecord(Record):
     """One bucket. Its name is unique over the whole installation, as OSS has it.
 
     Attributes:
-        is_made: the region's service has it. Until then the row only says that the account wants it, so that after
-            a crash it is known who was making it.
+        is_made: the region's service has it. Otherwise the row is a claim: the account was making it, or had it and
+            may have left links to it, and nobody else gets the name; see `queries.forget_claims`.
+        created_at: when it was made; of a claim, since when it is one.
     """
 
     __tablename__ = "buckets"

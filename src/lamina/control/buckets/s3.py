@@ -62,6 +62,11 @@ class S3Buckets:
         self._find_address = find_address
         self._clock = clock
 
+    @property
+    def links_outlive_buckets(self) -> bool:
+        """They do: they are signed for a name."""
+        return True
+
     def create(self, bucket: str) -> None:
         """Make a bucket."""
         self._open(bucket).requests.create()
