@@ -21,10 +21,12 @@ from lamina.control.disks.errors import (
     DiskSizeError,
     DiskStateError,
 )
+from lamina.control.disks.modify import DiskChanges, modify_disk
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.reset import reset_disk
 from lamina.control.disks.resize import resize_disk
 from lamina.control.disks.respec import respec_disk
+from lamina.control.disks.roll_back import ROLL_BACK_DISK
 from lamina.control.disks.start import restart_disks
 from lamina.control.disks.states import DiskRole, DiskState
 from lamina.control.images.queries import BUILT_IN_ID
@@ -48,10 +50,10 @@ from lamina.control.provisioning.start import start_instance
 from lamina.control.provisioning.stop import stop_instance
 from lamina.control.snapshots.create import NewSnapshot, create_snapshot
 from lamina.control.snapshots.states import SnapshotKind, SnapshotState
-from lamina.failures import Refusal
+from lamina.failures import Corruption, Refusal
 from lamina.tasks.records import TaskRecord
 from lamina.tasks.runner import Runner
-from lamina.tasks.task import QUICK
+from lamina.tasks.task import COPY, QUICK
 from lamina.units import GIB
 from tests.factories.instances import (
     attach,
@@ -68,6 +70,7 @@ from tests.factories.instances import (
     start,
     stop,
 )
+from tests.factories.tasks import change_step, then_raise
 
 RUNNING, STOPPED = InstanceState.RUNNING, InstanceState.STOPPED
 SETTLED = {RUNNING, STOPPED}
@@ -432,6 +435,32 @@ def make_detached_system_disk(site):
     snapshot_id = site.make_snapshot(system.id)
     detach(site, system.id, instance_id)
     return instance_id, system.id, snapshot_id
+
+
+def test_a_disk_that_can_never_be_rolled_back_can_be_given_up(site):
+    """Its only snapshot is damaged, which is found out when the first half of it is written."""
+    instance_id = make_instance(site, data_disk(delete_with_instance=False), is_running=True)
+    _, attached = (disk.id for disk in list_disks_of(site, instance_id))
+    free = site.make_imported(b"x" * 1000)
+    stop(site, instance_id)
+    snapshots = {disk_id: site.make_snapshot(disk_id) for disk_id in (attached, free)}
+    with site.scope() as scope:
+        for disk_id, snapshot_id in snapshots.items():
+            reset_disk(scope, disk_id, snapshot_id)
+        with pytest.raises(DiskStateError):
+            delete_disk(scope, free)
+    damaged = change_step(ROLL_BACK_DISK, 1, run=then_raise(Corruption("a block does not open")))
+    plant = site.installation
+    Runner(plant.database, site.clock, plant, [damaged], {COPY: 1}).run_until_idle()
+    with site.scope() as scope:
+        delete_disk(scope, free)
+        with pytest.raises(DiskStateError):
+            delete_instance(scope, instance_id)  # the disk would be free, and torn
+        modify_disk(scope, attached, DiskChanges(delete_with_instance=True))
+        delete_instance(scope, instance_id)
+    restart_disks(plant)
+    site.work()
+    assert [find_instance(site, instance_id), find_disk(site, attached), find_disk(site, free)] == [None] * 3
 
 
 def test_an_attached_disk_stays_when_its_instance_goes(site):

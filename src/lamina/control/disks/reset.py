@@ -9,14 +9,13 @@ from lamina.control.disks.errors import (
 from lamina.control.disks.host import require_host_stopped
 from lamina.control.disks.queries import find_connection, get_disk
 from lamina.control.disks.records import DiskRecord
-from lamina.control.disks.start import start_roll_back
+from lamina.control.disks.start import has_task, start_roll_back
 from lamina.control.disks.states import DiskState
 from lamina.control.keys.queries import require_enabled
 from lamina.control.scope import Scope
 from lamina.control.snapshots.errors import SnapshotInProgressError
 from lamina.control.snapshots.queries import find_unfinished, get_snapshot, require_ready
 from lamina.ids import DiskId, SnapshotId
-from lamina.tasks.queue import find_active, is_active
 
 _ALLOWED = (DiskState.AVAILABLE, DiskState.IN_USE)
 
@@ -48,7 +47,7 @@ def reset_disk(scope: Scope, disk_id: DiskId, snapshot_id: SnapshotId) -> DiskRe
     if connection is not None:
         raise DiskConnectedError(disk_id, connection.id)
     if disk.state is DiskState.REINITING:
-        if is_active(scope.session, disk.task_id) or find_active(scope.session, disk_id) is not None:
+        if has_task(scope.session, disk):
             raise DiskResetInProgressError(disk_id)
     elif disk.state not in _ALLOWED:
         raise DiskStateError(disk_id, disk.state, _ALLOWED)

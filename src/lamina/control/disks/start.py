@@ -92,13 +92,14 @@ def restart_disks(plant: Installation) -> None:
             disk = session.scalars(
                 select(DiskRecord).where(DiskRecord.id == disk_id, _IS_UNSETTLED)
             ).one_or_none()
-            if disk is None or _has_task(session, disk):
+            if disk is None or has_task(session, disk):
                 continue
             disk.task_id = _start(session, plant.clock, disk)
         log(_LOGGER, logging.WARNING, "a stranded disk was taken up", disk_id=disk_id)
 
 
-def _has_task(session: Session, disk: DiskRecord) -> bool:
+def has_task(session: Session, disk: DiskRecord) -> bool:
+    """Whether something is being done with a disk's bytes at this moment, or will be."""
     return is_active(session, disk.task_id) or find_active(session, disk.id) is not None
 
 

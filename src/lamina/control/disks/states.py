@@ -22,8 +22,15 @@ TRANSITIONS: Final[dict[DiskState, frozenset[DiskState]]] = {
     DiskState.ATTACHING: frozenset({DiskState.IN_USE, DiskState.AVAILABLE}),
     DiskState.IN_USE: frozenset({DiskState.DETACHING, DiskState.REINITING}),
     DiskState.DETACHING: frozenset({DiskState.AVAILABLE, DiskState.IN_USE, DiskState.DELETING}),
-    DiskState.REINITING: frozenset(  # deleted: the system disk that another one took the place of
-        {DiskState.AVAILABLE, DiskState.IN_USE, DiskState.REINITING, DiskState.DELETING}
+    # deleted: the system disk that another one took the place of; this, and going with its instance: given up
+    DiskState.REINITING: frozenset(
+        {
+            DiskState.AVAILABLE,
+            DiskState.IN_USE,
+            DiskState.REINITING,
+            DiskState.DETACHING,
+            DiskState.DELETING,
+        }
     ),
     DiskState.DELETING: frozenset(),
 }

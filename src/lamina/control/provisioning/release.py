@@ -5,6 +5,7 @@ from typing import Final
 from lamina.control.disks.errors import DiskConnectedError, DiskStateError
 from lamina.control.disks.queries import find_connection, list_attached
 from lamina.control.disks.records import DiskRecord
+from lamina.control.disks.start import has_task
 from lamina.control.disks.states import DiskRole, DiskState
 from lamina.control.instances.errors import (
     DeletionProtectionError,
@@ -29,7 +30,7 @@ def delete_instance(
 
     Disks with `delete_with_instance` go, with their automatic snapshots if they say so; the others become
     `Available` data disks. Manual snapshots stay; one that is still being created goes with its disk. Locks do not
-    matter here.
+    matter here. A disk whose rolling back failed for good is a reason to refuse, unless it goes with the instance.
 
     Args:
         scope: who asks.
@@ -66,7 +67,8 @@ def release_instance(scope: Scope, instance: InstanceRecord) -> None:
         raise InstancePendingError(instance.id)
     disks = list_attached(scope.session, instance.id)
     for disk in disks:
-        _require_idle(scope, disk, DiskState.IN_USE)
+        if not _is_given_up(scope, disk):
+            _require_idle(scope, disk, DiskState.IN_USE)
     for disk in list_left(scope.session, instance.id):
         if disk.role is DiskRole.SYSTEM and disk.delete_with_instance:
             _require_idle(scope, disk, DiskState.AVAILABLE)
@@ -78,6 +80,13 @@ def release_instance(scope: Scope, instance: InstanceRecord) -> None:
         request_cancel(scope.session, instance.task_id)  # when it has ended, it starts the releasing
     else:
         start_releasing(scope.session, scope.clock, instance)
+
+
+def _is_given_up(scope: Scope, disk: DiskRecord) -> bool:
+    """Whether a disk goes with its instance although its bytes are half replaced, since nobody goes on with that."""
+    return (
+        disk.state is DiskState.REINITING and disk.delete_with_instance and not has_task(scope.session, disk)
+    )
 
 
 def _require_idle(scope: Scope, disk: DiskRecord, state: DiskState) -> None:
