@@ -76,7 +76,7 @@ def _delete_disk(client: EcsClient, found: dict[str, Any]) -> None:
 
 def _mark_snapshots(migration: Migration, taken: Sequence[str]) -> None:
     """Mark what is still there: the snapshots of an image that failed are held by nothing, and may be gone."""
-    wanted = {"SnapshotIds": json.dumps(taken)}
+    wanted: dict[str, object] = {"SnapshotIds": json.dumps(taken)}
     present = [each["SnapshotId"] for each in list_all(migration.source, "Snapshot", wanted)] if taken else []
     if present:
         migration.mark(migration.source, present)

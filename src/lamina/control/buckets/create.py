@@ -7,6 +7,7 @@ A deletion that was interrupted leaves a row without a bucket: it is carried to 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy.exc import IntegrityError
 
@@ -41,12 +42,10 @@ def create_bucket(transact: Transact, service: BucketService, name: str) -> None
     """
     check_bucket(name)
     is_old, made_at = insist(lambda: _claim(transact, name))
-    if made_at is not None:
-        if service.exists(name):
-            return
-        insist(lambda: forget_bucket(transact, service, name, made_at))
+    if made_at is not None and not service.exists(name):
+        insist(partial(forget_bucket, transact, service, name, made_at))
         is_old, made_at = insist(lambda: _claim(transact, name))
-    if made_at is not None:  # somebody else has made it meanwhile
+    if made_at is not None:
         return
     if service.exists(name) and not (is_old and not service.list(name, prefix="", after="", limit=1)):
         insist(lambda: _give_up(transact, name))
