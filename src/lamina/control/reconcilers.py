@@ -51,6 +51,7 @@ _LOGGER: Final = get_logger(__name__)
 _MINUTE: Final = 60.0
 _HOUR: Final = 60 * _MINUTE
 _KEEP_TASKS: Final = timedelta(days=30)
+_AT_ONCE: Final = 500  # others wait for a transaction to end, and a day may have ended 10,000 tasks
 
 
 def make_reconcilers(plant: Installation) -> tuple[Reconciler, ...]:
@@ -108,9 +109,12 @@ def _list_jobs() -> tuple[tuple[float, Callable[[Installation], None]], ...]:
 def forget_old_rows(plant: Installation) -> None:
     """Drop tasks that ended long ago, and answers to ClientTokens that are not valid any more."""
     now = plant.clock.now()
+    while True:
+        with plant.database.transaction() as session:
+            if forget_finished(session, before=now - _KEEP_TASKS, at_most=_AT_ONCE) < _AT_ONCE:
+                break
     with plant.database.transaction() as session:
         forget_usage(session, now)
-        forget_finished(session, before=now - _KEEP_TASKS)
         forget_shown_tasks(session, before=now - _KEEP_TASKS)
         forget_bulk_exports(session, before=now - _KEEP_TASKS)
         forget_claims(session, now)

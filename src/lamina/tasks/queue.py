@@ -106,7 +106,8 @@ def request_cancel(session: Session, task_id: TaskId) -> bool:
     return True
 
 
-def forget_finished(session: Session, *, before: datetime) -> int:
-    """Drop the rows of tasks that ended before an instant; answers how many."""
-    gone = session.scalars(delete(TaskRecord).where(TaskRecord.finished_at < before).returning(TaskRecord.id))
+def forget_finished(session: Session, *, before: datetime, at_most: int) -> int:
+    """Drop the rows of tasks that ended before an instant, so many at most; answers how many."""
+    some = select(TaskRecord.id).where(TaskRecord.finished_at < before).limit(at_most)
+    gone = session.scalars(delete(TaskRecord).where(TaskRecord.id.in_(some)).returning(TaskRecord.id))
     return len(gone.all())

@@ -330,10 +330,22 @@ def test_ended_tasks_are_forgotten_only_when_they_are_old(bench):
     waiting = bench.add(key="waiting")
     bench.runner.run_next("quick")
     with bench.database.transaction() as session:
-        assert forget_finished(session, before=bench.clock.now() - timedelta(days=1)) == 1
+        assert forget_finished(session, before=bench.clock.now() - timedelta(days=1), at_most=10) == 1
     assert bench.task(old) is None
     assert bench.task(fresh) is not None
     assert bench.task(waiting) is not None
+
+
+def test_ended_tasks_are_forgotten_a_few_at_a_time(bench):
+    for number in range(5):
+        bench.add(key=f"key {number}")
+    bench.runner.run_until_idle()
+    bench.clock.advance(timedelta(days=2))
+    counts = []
+    for _ in range(4):
+        with bench.database.transaction() as session:
+            counts.append(forget_finished(session, before=bench.clock.now(), at_most=2))
+    assert counts == [2, 2, 1, 0]
 
 
 def test_whether_a_task_is_active(bench):

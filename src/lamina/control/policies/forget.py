@@ -1,6 +1,7 @@
 """Drop old records of runs."""
 
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
@@ -10,9 +11,11 @@ from lamina.control.policies.records import PolicyRecord, RunRecord
 from lamina.control.policies.schedule import KEEP_RUNS
 from lamina.control.policies.states import RunOutcome
 
+_AT_ONCE: Final = 500  # others wait for a transaction to end, and a point may have been about 10,000 disks
+
 
 def forget_runs(plant: Installation) -> None:
-    """Forget what became of points older than `KEEP_RUNS`, point by point, each in a transaction of its own.
+    """Forget what became of points older than `KEEP_RUNS`, point by point, in transactions that end soon.
 
     A policy remembers the last of its points that was forgotten: without the records, a clock that is set back
     must not make it run again.
@@ -25,7 +28,8 @@ def forget_runs(plant: Installation) -> None:
             return
         with plant.database.transaction() as session:
             _settle_policies(session, point)
-            session.execute(delete(RunRecord).where(RunRecord.point == point))
+            some = select(RunRecord.id).where(RunRecord.point == point).limit(_AT_ONCE)
+            session.execute(delete(RunRecord).where(RunRecord.id.in_(some)))
 
 
 def _settle_policies(session: Session, point: datetime) -> None:

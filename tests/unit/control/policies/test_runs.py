@@ -10,6 +10,7 @@ from sqlalchemy import update
 from lamina.control.accounts.standing import set_standing
 from lamina.control.accounts.states import AccountStanding
 from lamina.control.disks.records import DiskRecord
+from lamina.control.policies import forget
 from lamina.control.policies.cancel import cancel_policy
 from lamina.control.policies.delete import delete_policy
 from lamina.control.policies.due import run_due_policies
@@ -217,6 +218,16 @@ def test_old_records_are_forgotten(policies, disk_id):
     forget_runs(policies.site.installation)
     assert policies.runs(disk_id) == [(at(14), "started")]
     assert policies.get(policy_id).settled_until == at(13)
+
+
+def test_a_point_of_many_disks_is_forgotten_a_few_at_a_time(policies, disk_id, monkeypatch):
+    policy_id = policies.make(disk_id)
+    policies.pass_hours(2)
+    policies.advance(days=31)
+    monkeypatch.setattr(forget, "_AT_ONCE", 1)
+    forget_runs(policies.site.installation)
+    assert (policies.runs(), policies.runs(disk_id)) == ([], [])
+    assert policies.get(policy_id).settled_until == at(14)
 
 
 def test_a_suspended_account_has_no_runs(site, policies, disk_id):
