@@ -202,6 +202,15 @@ def test_an_upload_that_breaks_off_leaves_nothing(account, service, bucket):
     assert list_keys(account, bucket) == []
 
 
+def test_a_part_of_a_file_is_not_taken_for_the_object(account, bucket, tmp_path):
+    link = make_link(account, bucket, "key", Method="PUT")
+    (tmp_path / "file").write_bytes(b"0123456789")
+    assert curl("--upload-file", tmp_path / "file", link).stdout == b""
+    answer = curl("--continue-at", 5, "--upload-file", tmp_path / "file", link).stdout
+    assert b"InvalidRequest" in answer
+    assert send("GET", make_link(account, bucket, "key"))[2] == b"0123456789"
+
+
 def test_a_download_that_the_client_gives_up_ends_at_once(account, service, bucket):
     put(account, bucket, "large", bytes(64 << 20))
     parts = urlsplit(make_link(account, bucket, "large"))

@@ -51,6 +51,7 @@ _METHODS: Final = {"GET": LinkMethod.GET, "HEAD": LinkMethod.GET, "PUT": LinkMet
 _ACTIONS: Final = {"GET": "GetBucketObject", "HEAD": "HeadBucketObject", "PUT": "PutBucketObject"}
 
 TOO_LARGE: Final = Code(400, "EntityTooLarge")
+PARTIAL: Final = Code(400, "InvalidRequest")
 TOO_SLOW: Final = Code(400, "RequestTimeout")
 _CODES: Final[dict[type[LaminaError], Code]] = {
     LinkSignatureError: Code(403, "SignatureDoesNotMatch"),
@@ -190,6 +191,10 @@ class BucketLinks:
     async def _take(self, use: _Use, target: _Target, send: Send) -> None:
         """Write the body to a file that becomes the object when all of it is there."""
         grant = target.grant
+        if (
+            "content-range" in use.request.headers
+        ):  # curl's --continue-at; a part is not the object (RFC 9110 §14.5)
+            raise ApiError(PARTIAL, "A link takes a whole object; send all of it, without Content-Range.")
         length = use.request.headers.get("content-length", "")
         if grant.max_bytes is not None and length.isdecimal() and int(length) > grant.max_bytes:
             raise _too_large(grant.max_bytes)
