@@ -17,6 +17,7 @@ from lamina.control.buckets.directory import DirectoryBuckets
 from lamina.control.buckets.errors import (
     BucketForbiddenError,
     BucketFullError,
+    BucketNameTakenError,
     BucketNotEmptyError,
     BucketNotFoundError,
     LinkSignatureError,
@@ -276,3 +277,14 @@ def unprivileged(root):
             yield
         finally:
             root.chmod(0o700)
+
+
+@pytest.mark.parametrize("name", ["snapshots", "notes"])
+def test_what_is_no_bucket_is_not_made_one(service, root, name):
+    (root / "snapshots" / "packs").mkdir(parents=True)
+    (root / "notes").write_text("of the operator")
+    with pytest.raises(BucketNameTakenError):
+        service.create(name)
+    assert [each.name for each in (root / "snapshots").iterdir()] == ["packs"]
+    assert not service.exists(name)
+    service.create(BUCKET)  # it is one

@@ -25,6 +25,7 @@ from lamina.control.buckets.bucket_service import BucketObject, LinkMethod
 from lamina.control.buckets.errors import (
     BucketForbiddenError,
     BucketFullError,
+    BucketNameTakenError,
     BucketNotEmptyError,
     BucketNotFoundError,
     LinkSignatureError,
@@ -86,10 +87,17 @@ class DirectoryBuckets:
         return False
 
     def create(self, bucket: str) -> None:
-        """Make a bucket, or complete one whose making was interrupted."""
+        """Make a bucket, or complete one whose making was interrupted.
+
+        Raises:
+            BucketNameTakenError: something else stands in its place.
+            BucketFullError, BucketForbiddenError, Fault: the file system refused.
+        """
         check_bucket(bucket)
         home = self._root / bucket
         with self._faults(bucket):
+            if _is_foreign(home):
+                raise BucketNameTakenError(bucket)
             home.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
             for name in (_NEW, _OBJECTS):
                 (home / name).mkdir(FOLDER_MODE, exist_ok=True)
@@ -299,6 +307,16 @@ class DirectoryBuckets:
         if key is not None and error.errno in _MISPLACED:
             return ObjectKeyError(key, "a part of it is an object, or it is the folder of other objects")
         return Fault(f"bucket {bucket} in {self._root} failed: {reason}; check its disk", retryable=True)
+
+
+def _is_foreign(home: Path) -> bool:
+    """Whether something has the place of a bucket that is no bucket: not even one that was made or removed in part."""
+    try:
+        return not {entry.name for entry in home.iterdir()} <= {_NEW, _OBJECTS, _IDENTITY}
+    except FileNotFoundError:
+        return False
+    except NotADirectoryError:
+        return True
 
 
 @contextmanager
