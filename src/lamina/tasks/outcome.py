@@ -1,7 +1,7 @@
 """How a task ended, and what its steps left behind for one another."""
 
 from enum import Enum
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -18,6 +18,9 @@ class FailureKind(Enum):
     CORRUPTION = "corruption"
     CANCELLED = "cancelled"
     BUG = "bug"
+
+
+_FOR_CALLERS: Final = (FailureKind.REFUSAL, FailureKind.CORRUPTION, FailureKind.CANCELLED)
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +48,11 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
             if isinstance(error, family):
                 return cls(kind=kind, message=str(error))
         raise AssertionError(f"{type(error).__name__} belongs to no family of failures")
+
+    @property
+    def told(self) -> str:
+        """What an account is told: what a fault says (paths, hosts, the database's own words) is for the operator."""
+        return self.message if self.kind in _FOR_CALLERS else "an internal failure"
 
 
 class Checkpoints:

@@ -1,5 +1,6 @@
 """Bulk exports: what becomes of each item, how many at once, what is left behind, and what is refused."""
 
+import shutil
 from datetime import timedelta
 
 import pytest
@@ -105,6 +106,18 @@ def test_a_source_that_is_named_twice_is_exported_once(site):
     bulk_id = start_bulk(site, snapshot_ids=[snapshot, snapshot])
     finish_bulk(site, bulk_id)
     assert len(read_items(site, bulk_id)) == len(list_objects(site)) == 1
+
+
+def test_what_only_the_operator_should_know_is_not_told_with_an_item(site):
+    instance = make_instance(site, is_running=True)
+    [disk] = list_disks_of(site, instance)
+    shutil.rmtree(site.installation.volumes.raw_path(disk.id).parent)
+    bulk_id = start_bulk(site, instance_ids=[instance])
+    finish_bulk(site, bulk_id)
+    [failed] = read_items(site, bulk_id)
+    assert (failed.state, failed.failure) == (ItemState.FAILED, "an internal failure")
+    with site.scope() as scope:
+        assert str(site.installation.directory) in scope.session.get(ImageRecord, failed.image_id).failure
 
 
 def test_a_failed_item_stops_no_other(site):

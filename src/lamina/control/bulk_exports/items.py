@@ -40,7 +40,7 @@ from lamina.control.snapshots.errors import (
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.states import SnapshotState
 from lamina.failures import Refusal
-from lamina.ids import ImageId, InstanceId, SnapshotId
+from lamina.ids import ImageId, InstanceId, SnapshotId, TaskId
 from lamina.tasks.errors import TaskBusyError
 from lamina.tasks.outcome import Failure
 from lamina.tasks.records import TaskRecord
@@ -122,7 +122,9 @@ def look_at_image(place: Place) -> bool:
     elif image is None:
         place.end(ItemState.FAILED, f"image {item.image_id} was deleted")
     elif image.state is ImageState.CREATE_FAILED:
-        place.end(ItemState.FAILED, image.failure or "its image could not be created")
+        known = _find_failure(place, image.task_id)
+        reason = image.failure if known is None else known.told
+        place.end(ItemState.FAILED, reason or "its image could not be created")
     else:
         item.move_to(ItemState.READY)
     return True
@@ -164,8 +166,8 @@ def look_at_export(place: Place, stored: Sequence[ExportedObject] | None) -> boo
     elif task.state is TaskState.CANCELLED and place.bulk.state is not BulkState.RUNNING:
         place.end(ItemState.CANCELLED)
     else:
-        reason = "" if task.failure is None else msgspec.json.decode(task.failure, type=Failure).message
-        place.end(ItemState.FAILED, reason or "its export failed")
+        failure = _find_failure(place, task.id)
+        place.end(ItemState.FAILED, (failure and failure.told) or "its export failed")
     return True
 
 
@@ -201,6 +203,11 @@ def note_refusal(place: Place, refused: Refusal) -> bool:
     else:
         place.end(ItemState.FAILED, str(refused))
     return True
+
+
+def _find_failure(place: Place, task_id: TaskId | None) -> Failure | None:
+    task = place.scope.session.get(TaskRecord, task_id) if task_id is not None else None
+    return msgspec.json.decode(task.failure, type=Failure) if task is not None and task.failure else None
 
 
 def _find_image(place: Place) -> ImageRecord | None:

@@ -138,7 +138,7 @@ def _settle(_plant: Installation, session: Session, task: RunArguments, outcome:
         run.move_to(RunOutcome.FINISHED)
     else:
         run.move_to(RunOutcome.FAILED)
-        run.reason = outcome.failure.message
+        run.reason = outcome.failure.told
 
 
 RUN_POLICY: Final = TaskKind(

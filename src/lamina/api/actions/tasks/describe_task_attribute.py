@@ -14,15 +14,12 @@ from lamina.control.shown_tasks.errors import TaskNotFoundError
 from lamina.control.shown_tasks.queries import TaskView, get_task
 from lamina.control.shown_tasks.states import TaskStatus
 from lamina.ids import RegionId, TaskId
-from lamina.tasks.outcome import FailureKind
 
 _OPERATIONS: Final = {
     TaskStatus.PROCESSING: "Processing",
     TaskStatus.FINISHED: "Success",
     TaskStatus.FAILED: "Failed",
 }
-# What a fault says is for the operator, who finds it in the log under the task's id.
-_FOR_CALLERS: Final = (FailureKind.REFUSAL, FailureKind.CORRUPTION, FailureKind.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,12 +115,9 @@ def _show_operations(view: TaskView) -> tuple[OperationProgressShape, ...]:
 
 def _show_operation(view: TaskView, status: TaskStatus, **related: str) -> OperationProgressShape:
     failure = view.failure
-    message = ""
-    if failure is not None:
-        message = failure.message if failure.kind in _FOR_CALLERS else "an internal failure"
     return OperationProgressShape(
         operation_status=_OPERATIONS[status],
         error_code="" if failure is None else "OperationFailed",
-        error_msg=message,
+        error_msg="" if failure is None else failure.told,
         related_item_set=tuple(RelatedItemShape(name=name, value=value) for name, value in related.items()),
     )
