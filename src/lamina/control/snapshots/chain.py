@@ -1,5 +1,6 @@
 """Chains: the snapshots of one disk in one region, and what they come to together."""
 
+import secrets
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -12,8 +13,10 @@ from lamina.control.metering.records import StorageClass
 from lamina.control.snapshots.records import ChainRecord, SnapshotRecord
 from lamina.control.snapshots.states import SnapshotCategory, SnapshotState
 from lamina.database import Record
-from lamina.ids import DiskId, RegionId
+from lamina.ids import DiskId, KeyId, RegionId
 
+# A chain that begins again begins at another number: what was counted of the former one must not be taken for it.
+_REVISION_BITS: Final = 48
 _CHAINS: Final = Record.metadata.tables[ChainRecord.__tablename__]
 _ADDED_AT: Final = bindparam("at", type_=_CHAINS.c.created_at.type)
 # built once, and by way of columns: with objects this takes as long as all else about a new snapshot
@@ -66,7 +69,7 @@ def sum_up_chain(session: Session, snapshot: SnapshotRecord, now: datetime) -> N
             region_id=snapshot.region_id,
             account_id=snapshot.account_id,
             created_at=snapshot.created_at,
-            revision=0,
+            revision=secrets.randbits(_REVISION_BITS),
         )
         session.add(chain)
     chain.created_at = found.first_at or chain.created_at
@@ -116,6 +119,12 @@ def sum_up_sizes(session: Session, chain: ChainRecord) -> None:
     session.flush()
     found = _sum(session, chain.disk_id, chain.region_id)
     chain.standard_bytes, chain.archive_bytes = found.standard, found.archived
+
+
+def recount_chains(session: Session, key_id: KeyId) -> None:
+    """A key may be used again: what came and went meanwhile was not counted."""
+    disks = select(SnapshotRecord.disk_id).where(SnapshotRecord.key_id == key_id)
+    session.execute(update(ChainRecord).where(ChainRecord.disk_id.in_(disks)).values(is_counted=False))
 
 
 def _sum(session: Session, disk_id: DiskId, region_id: RegionId) -> _Sum:

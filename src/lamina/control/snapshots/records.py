@@ -210,7 +210,7 @@ class ChainRecord(Record):
         standard_bytes: the size of those that are not archived: the used capacity of the first, and what changed
             from each to the next.
         archive_bytes: the size of those that are archived, in the same sense.
-        revision: how often the chain changed.
+        revision: grows with each change of the chain.
         is_counted: the exact sizes of this revision are in the rows of the snapshots.
     """
 

@@ -7,12 +7,15 @@ nothing is walked again. A block belongs to one snapshot alone when all its runs
 
 The counts are kept in an SQLite file beside the local index. It is a cache: whoever deletes it pays one walk of the
 maps. Blocks count by id and with the stored length of their record; map pages, about a thousandth, do not count.
+The file knows which sizes its owner was told of, so that none is lost when a process ends between a count and what
+was to be done with it.
 """
 
-import contextlib
+import fcntl
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
@@ -27,13 +30,14 @@ from lamina.engine.repository import Repository
 from lamina.failures import Corruption, Fault
 from lamina.ids import SnapshotId
 
-_SCHEMA_VERSION: Final = 1
+_SCHEMA_VERSION: Final = 2
 _SCHEMA: Final = (
     """CREATE TABLE nodes (
     node INTEGER PRIMARY KEY AUTOINCREMENT, chain TEXT NOT NULL, place INTEGER NOT NULL,
     snapshot TEXT NOT NULL UNIQUE, incremental INTEGER NOT NULL DEFAULT 0, exclusive INTEGER NOT NULL DEFAULT 0,
-    is_last INTEGER NOT NULL)""",
+    is_last INTEGER NOT NULL, is_told INTEGER NOT NULL DEFAULT 0)""",
     "CREATE INDEX nodes_chain ON nodes (chain, place)",
+    "CREATE INDEX nodes_untold ON nodes (node) WHERE NOT is_told",
     """CREATE TABLE runs (
     id BLOB, node INTEGER, starts INTEGER NOT NULL, ends INTEGER NOT NULL, length INTEGER NOT NULL,
     PRIMARY KEY (id, node)) WITHOUT ROWID""",
@@ -48,13 +52,10 @@ _TEMPORARY: Final = (
     "CREATE TEMP TABLE touched (id BLOB PRIMARY KEY) WITHOUT ROWID",
     """CREATE TEMP TABLE delta (
     id BLOB PRIMARY KEY, starts INTEGER NOT NULL, ends INTEGER NOT NULL, length INTEGER NOT NULL) WITHOUT ROWID""",
-    "CREATE TEMP TABLE changed (node INTEGER PRIMARY KEY)",
 )
 # Half of a block's id: of 2^32 blocks, two have the same half with a chance of 2^-65.
 _ID_BYTES: Final = 16
 _ROWS_AT_ONCE: Final = 10_000
-# Counting a large first snapshot holds the file for as long; whoever else counts in this repository waits.
-_WAIT_SECONDS: Final = 600.0
 
 # CROSS JOIN: the few touched blocks come first, whatever SQLite thinks of the sizes of its tables.
 _OWN: Final = """
@@ -101,34 +102,48 @@ class _Node(NamedTuple):
     snapshot: SnapshotId
 
 
+class SizesBusyError(Fault):
+    """Another process, or another thread, counts with the same file."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"{folder} is in use: somebody else counts at this moment", retryable=True)
+
+
 class SizeIndex:
-    """The counted chains of one repository. One thread at a time; several processes may share its file."""
+    """The counted chains of one repository, for one thread. Nobody else has the file until it is closed.
+
+    So who lists the chains when it is open brings the file nothing that is older than what it has.
+    """
 
     def __init__(self, repository: Repository) -> None:
-        """Open or make the file; without a cache folder it is private and temporary."""
+        """Open or make the file; without a cache folder it is private and temporary.
+
+        Raises:
+            SizesBusyError: somebody else has it.
+            Fault: the file cannot be opened.
+        """
         self._repository = repository
-        path = repository.cache_dir
-        if path is not None:
-            path = path / repository.master.repository.hex() / "sizes.sqlite"
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._db = _open(path)
+        self._path: Path | None = None
+        with ExitStack() as stack, _converted(None):
+            if repository.cache_dir is not None:
+                folder = repository.cache_dir / repository.master.repository.hex()
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._path = folder / "sizes.sqlite"
+                _take(folder, stack)
+            self._db = stack.enter_context(closing(_open(self._path)))
+            self._stack = stack.pop_all()
 
     def close(self) -> None:
         """Close the file."""
-        self._db.close()
+        self._stack.close()
 
-    def count(
-        self, chain: str, snapshots: Sequence[SnapshotId], revision: int = 0
-    ) -> Mapping[SnapshotId, SnapshotSizes]:
-        """Make the counts those of a chain that has these snapshots now, in this order.
+    def count(self, chain: str, snapshots: Sequence[SnapshotId], revision: int = 0) -> None:
+        """Make the counts those of a chain that has these snapshots now, in this order; see `list_untold`.
 
         Args:
             chain: its name.
-            snapshots: all of them, the oldest first; an empty sequence forgets the chain.
+            snapshots: all of them, the oldest first.
             revision: a number of the caller's for this state of the chain; see `list_chains`.
-
-        Returns:
-            The sizes of all of the chain's snapshots, and of those of other chains whose sizes changed with it.
 
         Raises:
             SnapshotNotFoundError: one of them is gone; nothing was changed.
@@ -142,22 +157,63 @@ class SizeIndex:
             self._insert_missing(chain, snapshots)
             places = list(enumerate(snapshots))
             self._db.executemany("UPDATE nodes SET place = ? WHERE snapshot = ?", places)
+            self._db.execute("INSERT OR REPLACE INTO chains VALUES (?, ?)", (chain, revision))
+            self._db.execute("UPDATE nodes SET is_told = 0 WHERE chain = ?", (chain,))
+
+    def list_untold(self) -> dict[SnapshotId, SnapshotSizes]:
+        """The sizes of all snapshots of the chains that were counted, and of others that changed with them.
+
+        Each is listed until `tell` is told that it was put to use, whatever happens to the process meanwhile.
+
+        Raises:
+            Fault: the file failed.
+        """
+        query = "SELECT snapshot, incremental, exclusive FROM nodes WHERE NOT is_told"
+        with _converted(self._path):
+            return {
+                SnapshotId(snapshot): SnapshotSizes(incremental_bytes=incremental, exclusive_bytes=exclusive)
+                for snapshot, incremental, exclusive in self._db.execute(query)
+            }
+
+    def tell(self, sizes: Mapping[SnapshotId, SnapshotSizes]) -> None:
+        """Note that sizes were put to use; one that has changed since stays untold.
+
+        Raises:
+            Fault: the file failed.
+        """
+        rows = [(each, size.incremental_bytes, size.exclusive_bytes) for each, size in sizes.items()]
+        with self._transaction():
+            self._db.executemany(
+                "UPDATE nodes SET is_told = 1 WHERE snapshot = ? AND incremental = ? AND exclusive = ?", rows
+            )
+
+    def note_seen(self, chains: Mapping[str, int]) -> None:
+        """Note chains that have nothing to be counted here, each with its revision; see `list_chains`.
+
+        Raises:
+            Fault: the file failed.
+        """
+        with self._transaction():
+            self._db.executemany("INSERT OR REPLACE INTO chains VALUES (?, ?)", chains.items())
+
+    def forget(self, chain: str) -> None:
+        """Forget a chain with all its snapshots.
+
+        Raises:
+            Fault: the file failed.
+        """
+        self.count(chain, [])
+        with self._transaction():
             self._db.execute("DELETE FROM chains WHERE chain = ?", (chain,))
-            if snapshots:
-                self._db.execute("INSERT INTO chains VALUES (?, ?)", (chain, revision))
-            rows = self._db.execute(
-                "SELECT snapshot, incremental, exclusive FROM nodes"
-                " WHERE chain = ? OR node IN (SELECT node FROM temp.changed)",
-                (chain,),
-            ).fetchall()
-        return {
-            SnapshotId(snapshot): SnapshotSizes(incremental_bytes=incremental, exclusive_bytes=exclusive)
-            for snapshot, incremental, exclusive in rows
-        }
 
     def list_chains(self) -> dict[str, int]:
-        """The chains that have snapshots here, each with the revision that was counted."""
-        return dict(self._db.execute("SELECT chain, revision FROM chains"))
+        """The chains that were counted or seen, each with the revision that it had then.
+
+        Raises:
+            Fault: the file failed.
+        """
+        with _converted(self._path):
+            return dict(self._db.execute("SELECT chain, revision FROM chains"))
 
     @property
     def stored_bytes(self) -> int:
@@ -167,18 +223,16 @@ class SizeIndex:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        try:
+        with _converted(self._path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                self._db.execute("DELETE FROM temp.changed")
                 self._db.execute("DELETE FROM temp.delta")
                 yield
                 self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # a full disk makes SQLite roll back by itself
+                    self._db.execute("ROLLBACK")
                 raise
-        except sqlite3.Error as error:
-            raise Fault(f"the cache of snapshot sizes failed: {error}", retryable=True) from error
 
     def _list_nodes(self, chain: str) -> list[_Node]:
         query = "SELECT node, snapshot FROM nodes WHERE chain = ? ORDER BY place"
@@ -319,11 +373,43 @@ class SizeIndex:
         """Add what the touched blocks mean for the sizes, or take it away."""
         for number, length in self._db.execute(_OWN).fetchall():
             self._db.execute(
-                "UPDATE nodes SET exclusive = exclusive + ? WHERE node = ?", (sign * length, number)
+                "UPDATE nodes SET exclusive = exclusive + ?, is_told = 0 WHERE node = ?",
+                (sign * length, number),
             )
-            self._db.execute("INSERT OR IGNORE INTO temp.changed VALUES (?)", (number,))
         (known,) = self._db.execute(_KNOWN).fetchone()
         self._db.execute("UPDATE totals SET stored = stored + ?", (sign * known,))
+
+
+@contextmanager
+def _converted(path: Path | None) -> Iterator[None]:
+    """Turn errors into faults. A file that turns out to be damaged is removed: the next one who asks makes it anew."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        if path is not None and _is_damage(error):
+            _remove(path)
+        raise Fault(f"the cache of snapshot sizes failed: {error}", retryable=True) from error
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether the file is damaged, and not busy, unreachable or on a full disk, for which SQLite has another class."""
+    return type(error) is sqlite3.DatabaseError
+
+
+def _take(folder: Path, stack: ExitStack) -> None:
+    """Keep others from the file in a folder until the stack ends, or the process does, however it does."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    stack.callback(os.close, fd)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise SizesBusyError(folder) from error
+
+
+def _remove(path: Path) -> None:
+    for name in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal"))):
+        with suppress(OSError):
+            name.unlink()
 
 
 class _Rows(NamedTuple):
@@ -363,16 +449,17 @@ def _list_gaps(
 
 def _open(path: Path | None) -> sqlite3.Connection:
     """The file, made anew when it is damaged or of another version: it is a cache."""
-    if path is not None:
-        with contextlib.suppress(sqlite3.DatabaseError):
-            return _prepare(path)
-        for name in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal"))):
-            name.unlink(missing_ok=True)
+    try:
+        return _prepare(path)
+    except sqlite3.DatabaseError as error:
+        if path is None or not _is_damage(error):
+            raise
+    _remove(path)
     return _prepare(path)
 
 
 def _prepare(path: Path | None) -> sqlite3.Connection:
-    db = sqlite3.connect(path or "", isolation_level=None, timeout=_WAIT_SECONDS, check_same_thread=False)
+    db = sqlite3.connect(path or "", isolation_level=None, check_same_thread=False)
     try:
         _ensure_schema(db)
         for statement in _TEMPORARY:

@@ -7,6 +7,7 @@ from lamina.api.spec import Kind, action
 from lamina.control.keys.errors import KeyDeletionDueError, KeyNotFoundError, KeyStateError, ServiceKeyError
 from lamina.control.keys.modify import cancel_deletion
 from lamina.control.scope import Scope
+from lamina.control.snapshots.chain import recount_chains
 from lamina.ids import KeyId, RegionId
 
 
@@ -39,4 +40,5 @@ def cancel_key_deletion(
 ) -> CancelKeyDeletionAnswer:
     """Save a key that is going to be deleted; it is enabled again."""
     cancel_deletion(scope, request.key_id)
+    recount_chains(scope.session, request.key_id)
     return CancelKeyDeletionAnswer()

@@ -7,6 +7,7 @@ from lamina.api.spec import Kind, action
 from lamina.control.keys.errors import KeyNotFoundError, KeyStateError, ServiceKeyError
 from lamina.control.keys.modify import enable_key as enable
 from lamina.control.scope import Scope
+from lamina.control.snapshots.chain import recount_chains
 from lamina.ids import KeyId, RegionId
 
 
@@ -36,4 +37,5 @@ class EnableKeyAnswer:
 def enable_key(_call: Call, scope: Scope, request: EnableKeyRequest) -> EnableKeyAnswer:
     """Let a key be used again."""
     enable(scope, request.key_id)
+    recount_chains(scope.session, request.key_id)
     return EnableKeyAnswer()
