@@ -1,12 +1,14 @@
 """Exporting images to a bucket: who may, what is refused, what becomes of it when something is in the way."""
 
+from functools import partial
+
 import pytest
 
 from lamina.control.buckets.create import create_bucket
 from lamina.control.buckets.delete import delete_bucket
 from lamina.control.buckets.errors import BucketNotFoundError
 from lamina.control.disks.states import DiskRole
-from lamina.control.images import exporting
+from lamina.control.images import exporting, scratch
 from lamina.control.images.add import ImageFacts
 from lamina.control.images.create import NewImage, create_image
 from lamina.control.images.delete import delete_image
@@ -287,6 +289,17 @@ def test_an_export_never_goes_into_a_bucket_that_is_another_accounts_by_then(sit
     with site.scope() as scope:
         assert BUCKET in get_task(scope, task_id).failure.message
     assert list_scratch(site) == []
+
+
+def test_a_raw_export_stops_when_others_take_the_room_meanwhile(site, monkeypatch):
+    make_bucket(site)
+    task_id = start_export(site, make_image(site, CONTENT))
+    fill = partial(monkeypatch.setattr, scratch, "RESERVE_BYTES", 1 << 60)
+    monkeypatch.setattr(exporting, "require_room", _then(exporting.require_room, fill))
+    site.work()
+    with site.scope() as scope:
+        assert "no room to convert" in get_task(scope, task_id).failure.message
+    assert (list_objects(site), list_scratch(site)) == ({}, [])
 
 
 def _then(function, act):

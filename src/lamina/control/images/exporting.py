@@ -23,6 +23,7 @@ from lamina.control.images.own_bucket import open_own_bucket
 from lamina.control.images.part import Part
 from lamina.control.images.scratch import (
     FILES,
+    ScratchProgress,
     clear_scratch,
     drop_scratch,
     find_scratch,
@@ -204,7 +205,7 @@ def _restore(source: _Source, path: Path, part: Part) -> None:
     """Write a disk into a sparse file."""
     with RawFileTarget.create(path, source.size_bytes) as target:
         if source.stored is not None:
-            progress = Progress()
+            progress = ScratchProgress(path.parent)
             with part.following(progress):
                 restore(*source.stored, target, source.request, progress)
         target.flush()

@@ -20,6 +20,7 @@ from lamina.ids import TaskId
 from lamina.tasks.context import StepContext
 from lamina.tasks.queue import is_active
 from lamina.telemetry import get_logger, log, log_failure
+from lamina.transfer.progress import Progress
 from lamina.units import MIB
 
 _LOGGER: Final = get_logger(__name__)
@@ -84,6 +85,24 @@ def require_room(folder: Path, needed_bytes: int = 0) -> None:
     free = status.f_bavail * status.f_frsize
     if free < needed_bytes + RESERVE_BYTES:
         raise ScratchFullError(free)
+
+
+class ScratchProgress(Progress):
+    """Of a pipeline that writes into a folder: it stops in time, since others write there as well."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def check(self) -> None:
+        """As for any pipeline.
+
+        Raises:
+            Cancelled: somebody asked for that.
+            ScratchFullError: the file system is nearly full.
+        """
+        super().check()
+        require_room(self._folder)
 
 
 def watch(folder: Path, context: StepContext, report: Callable[[float], None]) -> Callable[[float], None]:
