@@ -1,12 +1,19 @@
 """A bill that has more lines than a page: read to its end by every kind of client, also over the end of a month."""
 
-from datetime import UTC, datetime
+import csv
+import io
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 
+from lamina.api.server import Pipeline
 from lamina.cli import bill as command
 from lamina.control.metering.log import Holding, Subject, note_size
 from lamina.control.metering.records import StorageClass
+from lamina.control.tariff.prices import PriceList
 from lamina.ids import AccountId, DiskId, SnapshotId
 from tests.factories.api import REGION
 
@@ -73,3 +80,35 @@ def test_the_command_reads_all_lines(caller, monkeypatch, month):
     monkeypatch.setattr(command, "_LINES_PAGE", 2)
     found, lines = command._read_bill(Client(), month)
     assert (found["Month"], [line["DiskId"] for line in lines]) == ("2026-03", DISKS)
+
+
+def test_amounts_are_the_same_in_answers_tables_and_csv(installation, caller, capsys):
+    """Digit by digit: of large and tiny chains, over a change of prices."""
+    tariff = installation.services.tariff
+    changed = replace(
+        tariff.prices.prices[0], valid_from=date(2026, 3, 1), standard=Decimal("0.1234567890123456")
+    )
+    prices = PriceList.of("test", (tariff.prices.prices[0], changed))
+    services = replace(installation.services, tariff=replace(tariff, prices=prices))
+    caller = replace(caller, pipeline=Pipeline(services))
+    installation.clock.advance(timedelta(days=20))
+    found = caller.call("DescribeBill").json
+    lines = found["Lines"]["Line"]
+    amounts = [line["Amount"] for line in lines]
+    assert len(set(amounts)) == 1
+    assert str(sum(map(Decimal, amounts))) == found["Bill"]["Total"]
+    hours = 20 * 24 + 1
+    exact = Fraction((1 << 40) * hours, (1 << 30) * 720) * Fraction("0.1234567890123456")
+    assert abs(Fraction(amounts[0]) - exact) <= Fraction(1, 200)
+    command._print_csv(command._LINE_COLUMNS, lines)
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [
+        (row["disk_id"], row["amount"], row["price_per_gib_month"], row["byte_hours"]) for row in rows
+    ] == [(line["DiskId"], line["Amount"], "0.1234567890123456", str((1 << 40) * hours)) for line in lines]
+    command._print_bill(found["Bill"], lines)
+    table = capsys.readouterr().out
+    for line in lines:
+        [row] = [each for each in table.splitlines() if line["DiskId"] in each]
+        assert f" {line['Amount']} " in row
+    assert f"{found['Bill']['Total']} USD" in table
+    assert f"{found['Bill']['Forecast']} USD" in table

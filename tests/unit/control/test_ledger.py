@@ -12,7 +12,7 @@ from lamina.control.accounts.errors import AccountNotFoundError
 from lamina.control.accounts.states import AccountStanding
 from lamina.control.paging import Slice
 from lamina.control.payments.course import LATE, Stage, follow_course, foresee, list_steps
-from lamina.control.payments.errors import AmountError, ReferenceUsedError
+from lamina.control.payments.errors import AmountError, CurrencyError, ReferenceUsedError
 from lamina.control.payments.post import NewCharge, NewEntry, charge_bill, enter, read_amount
 from lamina.control.payments.queries import get_position, list_entries
 from lamina.control.payments.records import EntryKind, EntryRecord
@@ -132,6 +132,9 @@ def test_what_cannot_be_entered(site):
             pay(site, wrong)
     with pytest.raises(AmountError):
         pay(site, "0", kind=EntryKind.CORRECTION)
+    for wrong in ("usd", "US$", "", "USD ", "EURO"):
+        with pytest.raises(CurrencyError, match="three capital letters"):
+            pay(site, "5", currency=wrong)
     with pytest.raises(AccountNotFoundError):
         pay(replace(site, account_id="1"), "5")
     assert ledger(site) == []

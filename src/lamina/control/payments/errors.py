@@ -19,3 +19,10 @@ class ReferenceUsedError(Refusal):
         super().__init__(
             f"the reference {reference!r} was used for {amount:f} {currency}; give this one another reference, or none"
         )
+
+
+class CurrencyError(Refusal):
+    """What was given is no currency."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text!r} is no currency: write its three capital letters, such as USD")

@@ -1,5 +1,6 @@
 """Writing the ledger: bills when they are made, and what the operator says that was paid. Nothing else is entered."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 from lamina.control.accounts.errors import AccountNotFoundError
 from lamina.control.accounts.history import OPERATOR
 from lamina.control.accounts.records import AccountRecord
-from lamina.control.payments.errors import AmountError, ReferenceUsedError
+from lamina.control.payments.errors import AmountError, CurrencyError, ReferenceUsedError
 from lamina.control.payments.follow import follow_account
 from lamina.control.payments.records import EntryKind, EntryRecord
 from lamina.control.payments.settle import ZERO
@@ -19,6 +20,7 @@ from lamina.control.tariff.rules import RuleBook
 from lamina.ids import AccountId
 
 _DIGITS_MAX: Final = 18
+_CURRENCY: Final = re.compile(r"[A-Z]{3}")  # ISO 4217, as in price lists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,7 @@ def enter(
     Raises:
         AccountNotFoundError: there is no such account.
         AmountError: it is zero, or a payment that takes something.
+        CurrencyError: the currency is none; a ledger entry in `usd` would pay no bill in USD.
         ReferenceUsedError: the reference names an entry with another amount.
     """
     if session.get(AccountRecord, account_id) is None:
@@ -88,6 +91,8 @@ def enter(
         raise AmountError(
             f"{new.amount:f}", "a payment is more than zero; for the other way there are corrections"
         )
+    if not _CURRENCY.fullmatch(new.currency):
+        raise CurrencyError(new.currency)
     made = _post(session, account_id, new, now)
     follow_account(session, account_id, now, rules, by=OPERATOR)
     return made
