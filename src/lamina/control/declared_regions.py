@@ -6,6 +6,7 @@ never in the file stay as they are.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import delete, exists, select
@@ -182,6 +183,6 @@ def _list_tables_in_use(session: Session, region_id: RegionId) -> list[str]:
 def _name_place(installation: Installation, row: RegionRecord) -> str:
     location = locate(installation.directory, row.store)
     if not is_remote(location):
-        return location
+        return str(Path(location).resolve())  # one place has many names: links, `..`, another working folder
     settings = installation.preferences.choose_settings(row.id, installation.settings)
     return f"{settings.s3_endpoint or settings.s3_region} {location}"

@@ -190,6 +190,7 @@ def test_policies_follow_a_new_time_zone(tmp_path):
         (declare('store = "gs://bucket/x"', 's3 = { credentials = "far-away" }'), "is not a place"),
         (declare('store = "file://host/x"'), "another machine"),
         (declare('store = "store/cn-hangzhou/beijing"'), "within that of region"),
+        (declare('store = "store/../buckets/../store/cn-hangzhou"'), "within that of region"),
     ],
 )
 def test_what_cannot_be_declared(tmp_path, text, complaint):
@@ -204,6 +205,16 @@ def test_what_cannot_be_declared(tmp_path, text, complaint):
     write(tmp_path, "")
     with open_site(tmp_path) as site:
         assert set(read_rows(site)) == {"cn-hangzhou"}
+
+
+def test_two_regions_do_not_share_a_store_by_way_of_a_link(tmp_path):
+    with open_site(tmp_path):
+        pass
+    (tmp_path / "data" / "store").mkdir(exist_ok=True)
+    (tmp_path / "data" / "store" / "cn-beijing").symlink_to("cn-hangzhou")
+    write(tmp_path, declare())
+    with pytest.raises(Refusal, match="within that of region"), open_site(tmp_path):
+        pass
 
 
 def test_a_region_has_s3_settings_of_its_own(tmp_path):
