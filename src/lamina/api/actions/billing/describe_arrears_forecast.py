@@ -1,6 +1,7 @@
 """DescribeArrearsForecast: an extension of Lamina."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -16,7 +17,8 @@ from lamina.control.scope import Scope
 from lamina.ids import RegionId
 
 _PAGE_MAX: Final = 1000
-_MICROSECONDS: Final = 10**6
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _LAST: Final = 1 << 62
 
 _Place = tuple[int, str]
@@ -66,4 +68,4 @@ def describe_arrears_forecast(
 def _place(departure: Departure) -> _Place:
     """Where a line stands in the plan, also when others came or went between two calls."""
     at = departure.goes_at
-    return _LAST if at is None else round(at.timestamp() * _MICROSECONDS), departure.id
+    return _LAST if at is None else (at - _EPOCH) // _MICROSECOND, departure.id
