@@ -18,8 +18,20 @@ from lamina.control.scope import Scope
 _NOT_COMPARED: Final = ("client_token", "dry_run")
 
 
-def replay(scope: Scope, action: Action, request: Any) -> Any | None:  # noqa: ANN401 - each action has its classes
+def replay(
+    scope: Scope,
+    action: Action,
+    request: Any,  # noqa: ANN401 - each action has its classes
+    *,
+    is_reading: bool = False,
+) -> Any | None:  # noqa: ANN401 - as above
     """The answer of the first call with this token; `None` if there was none, or the call has no token.
+
+    Args:
+        scope: of the transaction that carries the call out, or of one that only looks before that begins.
+        action: what is called.
+        request: how.
+        is_reading: whether it only looks.
 
     Raises:
         TokenReusedError: the token was used with other parameters.
@@ -27,7 +39,9 @@ def replay(scope: Scope, action: Action, request: Any) -> Any | None:  # noqa: A
     token = getattr(request, "client_token", None)
     if token is None:
         return None
-    outcome = find_outcome(scope, action=action.name, token=token, digest=_digest(request))
+    outcome = find_outcome(
+        scope, action=action.name, token=token, digest=_digest(request), is_reading=is_reading
+    )
     return None if outcome is None else msgspec.json.decode(outcome, type=action.answer)
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import event, func, select
@@ -80,6 +81,32 @@ def test_accounts_do_not_meet_in_a_token(installation, pipelines):
     callers = [replace(installation.add_caller(), pipeline=pipelines[n % 2]) for n in range(HANDS)]
     answers = call_together(callers, [CALL] * HANDS)
     assert len({answer.json["DiskId"] for answer in answers}) == HANDS
+
+
+IMPORT = {
+    "RegionId": REGION,
+    "ClientToken": "old",
+    "DiskDeviceMapping__1__OSSBucket": "no-bucket",
+    "DiskDeviceMapping__1__OSSObject": "system.raw",
+}
+
+
+def test_a_token_that_is_over_does_not_disturb_a_call_that_looks_first(installation):
+    # ImportImage asks for the token before its transaction begins, in a session that must not write
+    caller = installation.add_caller()
+    with installation.services.database.transaction() as session:
+        session.add(
+            TokenRecord(
+                account_id=caller.key.account_id,
+                region_id=REGION,
+                action="ImportImage",
+                token="old",
+                digest="of another call",
+                outcome="{}",
+                created_at=installation.clock.now() - timedelta(days=2),
+            )
+        )
+    assert caller.call("ImportImage", **IMPORT).code == "InvalidOSSBucket.NotFound"
 
 
 def die(_session):

@@ -14,7 +14,9 @@ from lamina.control.idempotency.records import TokenRecord
 from lamina.control.scope import Scope
 
 
-def find_outcome(scope: Scope, *, action: str, token: str, digest: str) -> str | None:
+def find_outcome(
+    scope: Scope, *, action: str, token: str, digest: str, is_reading: bool = False
+) -> str | None:
     """What the first call with this token was answered, as JSON; None if this is the first.
 
     Args:
@@ -22,6 +24,7 @@ def find_outcome(scope: Scope, *, action: str, token: str, digest: str) -> str |
         action: and by action.
         token: what the client sent.
         digest: of the parameters without the common and signature ones.
+        is_reading: in a reading session, in which an answer that is not valid any more cannot be removed.
 
     Raises:
         TokenReusedError: the first call had other parameters.
@@ -30,8 +33,9 @@ def find_outcome(scope: Scope, *, action: str, token: str, digest: str) -> str |
     if record is None:
         return None
     if record.created_at <= scope.clock.now() - scope.limits.idempotency:
-        scope.session.delete(record)
-        scope.session.flush()
+        if not is_reading:
+            scope.session.delete(record)
+            scope.session.flush()
         return None
     if record.digest != digest:
         raise TokenReusedError(action, token)

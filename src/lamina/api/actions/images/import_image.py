@@ -174,8 +174,9 @@ def import_image(call: Call, request: ImportImageRequest) -> ImportImageAnswer:
         raise ApiError(_NO_GROUP, f"there is no resource group {request.resource_group_id}")
     facts = _read_facts(request)
     with call.reading() as scope:
-        known: ImportImageAnswer | None = replay(scope, import_image, request)
+        known: ImportImageAnswer | None = replay(scope, import_image, request, is_reading=True)
         if known is not None:
+            _stop_dry_run(request)
             return known
         for mapping in request.disk_device_mapping:
             find_bucket(scope, mapping.oss_bucket)
@@ -185,16 +186,21 @@ def import_image(call: Call, request: ImportImageRequest) -> ImportImageAnswer:
         with call.transaction() as scope:
             earlier: ImportImageAnswer | None = replay(scope, import_image, request)
             if earlier is not None:
+                _stop_dry_run(request)
                 return earlier
             image = start(scope, facts, files)
             assert image.task_id is not None, "an import has a task from its beginning"
             answer = ImportImageAnswer(image_id=image.id, task_id=image.task_id, region_id=image.region_id)
-            if request.dry_run:  # within the transaction, which is rolled back
-                raise ApiError(DRY_RUN_PASSED, "Request validation has been passed with DryRun flag set.")
+            _stop_dry_run(request)  # within the transaction, which is rolled back
             remember(scope, import_image, request, answer)
             return answer
 
     return insist(write)
+
+
+def _stop_dry_run(request: ImportImageRequest) -> None:
+    if request.dry_run:
+        raise ApiError(DRY_RUN_PASSED, "Request validation has been passed with DryRun flag set.")
 
 
 def _read_facts(request: ImportImageRequest) -> ImageFacts:
