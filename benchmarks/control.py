@@ -4,7 +4,7 @@ What is measured is the API process: signature, pipeline, SQL, answer, over HTTP
 the same cores. No worker runs beside it, so that `CreateSnapshot` is its bookkeeping: checks, rows, the queued task.
 
 Usage: python -m benchmarks.control [--snapshots N] [--kinds sqlite,postgresql] [--folder DIR]
-With --folder, filled databases are kept there and used again.
+With --folder, the filled SQLite database is kept there and used again.
 """
 
 import argparse
@@ -268,13 +268,18 @@ def run(folder: Path, url: str | None, options: argparse.Namespace) -> list[tupl
                 if options.only and options.only not in scenario.name:
                     continue
                 call = (profile, scene, index)
-                if scenario.action != "CreateSnapshot":  # a disk has one unfinished snapshot at most
-                    measure(call, server.pid, 0, Load(WARM_UP_SECONDS))
-                paced = measure(call, server.pid, used, Load(options.seconds, PAUSE_SECONDS))
-                # the numbers of the processes interleave, and one may be ahead of the other
-                full = measure(call, server.pid, used + 2 * paced.calls, Load(options.seconds))
-                if scenario.action == "CreateSnapshot":
-                    (folder / "used").write_text(str(used + 2 * paced.calls + 2 * full.calls))
+                pressed = []
+                for load in (
+                    Load(WARM_UP_SECONDS),
+                    Load(options.seconds, PAUSE_SECONDS),
+                    Load(options.seconds),
+                ):
+                    pressed.append(measure(call, server.pid, used, load))
+                    if scenario.action == "CreateSnapshot":  # a disk has one unfinished snapshot at most
+                        # the numbers of the processes interleave, and one may be ahead of the other
+                        used += 2 * pressed[-1].calls
+                        (folder / "used").write_text(str(used))
+                _, paced, full = pressed
                 figures.append((scenario.name, paced, full))
                 print(figures[-1], flush=True)
         finally:
@@ -327,9 +332,12 @@ def main() -> None:
         if "sqlite" in options.kinds:
             results["SQLite"] = run(folder / "sqlite", None, options)
         if "postgresql" in options.kinds:
-            (folder / "server").mkdir(exist_ok=True)
-            server = stack.enter_context(running(folder / "server", DURABLE))
-            results["PostgreSQL"] = run(folder / "postgresql", server.url("template_lamina"), options)
+            own = Path(
+                stack.enter_context(tempfile.TemporaryDirectory(dir=folder))
+            )  # the server's data is not kept
+            (own / "server").mkdir()
+            server = stack.enter_context(running(own / "server", DURABLE))
+            results["PostgreSQL"] = run(own / "postgresql", server.url("template_lamina"), options)
     show(results)
 
 

@@ -153,6 +153,13 @@ def reading(engine: Engine) -> Engine:
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
+def glancing(engine: Engine) -> Engine:
+    """The same connections, for single statements that write nothing; PostgreSQL needs no transaction around one."""
+    if engine.dialect.name == "sqlite":
+        return engine
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
 def read_clock(connection: Connection) -> datetime:
     """What the server's clock says. SQLite has no server, and is not asked."""
     now: datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()

@@ -19,6 +19,7 @@ from lamina.control.tags.records import ResourceType, TagRecord
 from lamina.database import Database, DatabaseFaultError, Record, announce
 from lamina.database_kinds import Turns
 from tests.factories.tasks import rolled_back
+from tests.servers.databases import find_test_url
 
 START = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -259,3 +260,22 @@ def wait_until(is_so):
     while not is_so():
         assert SystemClock().monotonic() < deadline
         SystemClock().sleep(0.001)
+
+
+def test_a_glance_holds_no_transaction_open_and_the_next_one_is_as_whole_as_ever(tmp_path, database_kind):
+    database = Database.open(find_test_url(tmp_path))
+    try:
+        with database.transaction() as session:
+            session.add(account(1))
+        with database.glancing() as session:
+            assert session.scalar(select(AccountRecord.id)) == "1"
+            if database_kind == "postgresql":
+                driver = session.connection().connection.driver_connection
+                assert driver.info.transaction_status.name == "IDLE"
+        with rolled_back(database.transaction()) as session:
+            session.add(account(2))
+            session.flush()
+        with database.glancing() as session:
+            assert session.scalars(select(AccountRecord.id)).all() == ["1"]
+    finally:
+        database.close()

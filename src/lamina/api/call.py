@@ -89,7 +89,7 @@ class Services:
         return key
 
     def _look_up(self, access_key_id: AccessKeyId) -> AccessKey | None:
-        with self.database.reading() as session:
+        with self.database.glancing() as session:
             return find_access_key(session, self.vault, access_key_id)
 
 
