@@ -14,8 +14,9 @@ from lamina.api.spec import Action
 from lamina.control.idempotency.replay import find_outcome, record_outcome
 from lamina.control.scope import Scope
 
-# Not compared: the token itself, and whether the call is a dry run.
-_NOT_COMPARED: Final = ("client_token", "dry_run")
+# Not compared: the token itself, whether the call is a dry run, and passwords, which have no effect here: with a digest
+# of everything else that is known, a thief of the database could guess them.
+_NOT_COMPARED: Final = ("client_token", "dry_run", "password")
 
 
 def replay(

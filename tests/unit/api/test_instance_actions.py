@@ -1,12 +1,13 @@
 """What the actions on instances, and on disks of instances, accept and refuse; on rows only."""
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from lamina.control.accounts.standing import set_standing
 from lamina.control.accounts.states import AccountStanding
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskState
+from lamina.control.idempotency.records import TokenRecord
 from lamina.control.images.queries import BUILT_IN_ID
 from lamina.control.instances.locks import set_security_lock
 from lamina.control.instances.records import InstanceRecord
@@ -367,3 +368,13 @@ def test_what_zones_have(caller, extra, zones, values):
     if values is not None:
         [resource] = shown[0]["AvailableResources"]["AvailableResource"]
         assert {each["Value"] for each in resource["SupportedResources"]["SupportedResource"]} == values
+
+
+def test_nothing_of_a_password_is_kept_not_even_with_a_token(installation, caller):
+    first = create(caller, ClientToken="t", Password="Secret-123")
+    again = create(caller, ClientToken="t", Password="Other-4567")
+    assert first.json["InstanceId"] == again.json["InstanceId"]
+    alone = create(installation.add_caller("other"), ClientToken="t")
+    assert alone.status == 200
+    with installation.services.database.reading() as session:
+        assert len(set(session.scalars(select(TokenRecord.digest)))) == 1

@@ -96,7 +96,7 @@ class VolumeKeys:
             return msgspec.json.decode(path.read_bytes(), type=_Content)
         except msgspec.MsgspecError as error:
             raise Corruption(
-                f"{path} is not what this service wrote ({error}); bring it back from a copy"
+                f"the sealed secret of disk {disk_id} is not what this service wrote; bring {_FILE} back from a copy"
             ) from error
 
     def _write(self, disk_id: DiskId, key_id: KeyId, version: int, secret: bytes) -> None:
