@@ -128,6 +128,7 @@ def fail_import(site, key, data, formats=None):
     found = read_image(site, image)
     assert found.state is ImageState.CREATE_FAILED
     assert (site.list_stored(), list_scratch(site)) == ([], [])
+    assert str(site.installation.directory) not in found.failure
     return found.failure
 
 
@@ -159,6 +160,17 @@ def test_a_file_of_another_format_than_was_said_is_refused(site, tmp_path):
     path = write_image_file(tmp_path, RAW, "qcow2")
     assert "no footer" in fail_import(site, "a", path.read_bytes(), formats=["vhd"])
     assert "qemu-img" not in fail_import(site, "b", path.read_bytes(), formats=["vdi"])
+
+
+def test_a_disk_that_has_no_bytes_for_qemu_img_is_refused(site, tmp_path):
+    """A VHD has its size twice; that of the cylinders counts where another program than those of today made it."""
+    data = bytearray(write_image_file(tmp_path, RAW, "vhd").read_bytes())
+    for footer in (0, len(data) - 512):
+        data[footer + 28 : footer + 32] = b"old "
+        data[footer + 56 : footer + 60] = data[footer + 64 : footer + 68] = bytes(4)
+        total = ~sum(data[footer : footer + 512]) & 0xFFFF_FFFF
+        data[footer + 64 : footer + 68] = total.to_bytes(4)
+    assert "no bytes" in fail_import(site, "empty.vhd", bytes(data))
 
 
 def make_bomb(path):

@@ -99,7 +99,7 @@ class ImageTool:
         Raises:
             ProgramFailedError: it cannot be read as an image of that format.
         """
-        answer = run([self._program, "info", "--output=json", _describe(source)], self._folder, _LOOKING)
+        answer = run([self._program, "info", "--output=json", self._describe(source)], self._folder, _LOOKING)
         try:
             return int(json.loads(answer)["virtual-size"])
         except (ValueError, KeyError, TypeError) as error:
@@ -116,7 +116,7 @@ class ImageTool:
         if source.format in _WITH_CHECK:
             size_bytes = self.measure(source)
             limits = _limits_for(size_bytes, size_bytes)
-            run([self._program, "check", "-q", _describe(source)], self._folder, limits)
+            run([self._program, "check", "-q", self._describe(source)], self._folder, limits)
 
     def create(self, path: Path, image_format: ImageFormat, size_bytes: int) -> None:
         """Make an empty disk.
@@ -131,7 +131,7 @@ class ImageTool:
             "-f",
             _DRIVERS[image_format],
             *_options(image_format),
-            str(path),
+            self._name(path),
             str(size_bytes),
         ]
         run([self._program, *command], self._folder, limits)
@@ -164,11 +164,28 @@ class ImageTool:
             watch(seen)
 
         command = ["convert", "-p", "-m", _REQUESTS, "-O", _DRIVERS[target.format], *_options(target.format)]
-        command += [_describe(source), str(target.path)]
+        command += [self._describe(source), self._name(target.path)]
         data_bytes = size_bytes
         if isinstance(source, FileSource):
             data_bytes = min(size_bytes, source.path.stat().st_size * _COMPRESSION_MAX)
         run([self._program, *command], self._folder, _limits_for(size_bytes, data_bytes), follow)
+
+    def _describe(self, source: FileSource | NbdSource) -> str:
+        """The source, spelled out: see "json:" in qemu-img(1)."""
+        node: dict[str, object]
+        if isinstance(source, NbdSource):
+            server = {"type": "unix", "path": str(source.socket)}
+            node = {"driver": "raw", "file": {"driver": "nbd", "server": server, "export": source.export}}
+        else:
+            file = {"driver": "file", "filename": self._name(source.path)}
+            node = {"driver": _DRIVERS[source.format], "file": file}
+            if source.format in _WITH_BACKING:
+                node["backing"] = None
+        return "json:" + json.dumps(node)
+
+    def _name(self, path: Path) -> str:
+        """What the tool calls a file; it says so again when it fails, to users who need not know our folders."""
+        return f"./{path.relative_to(self._folder)}" if path.is_relative_to(self._folder) else str(path)
 
 
 def _limits_for(size_bytes: int, data_bytes: int) -> Limits:
@@ -185,17 +202,3 @@ def _limits_for(size_bytes: int, data_bytes: int) -> Limits:
 
 def _options(image_format: ImageFormat) -> list[str]:
     return ["-o", _OPTIONS[image_format]] if image_format in _OPTIONS else []
-
-
-def _describe(source: FileSource | NbdSource) -> str:
-    """The source, spelled out: see "json:" in qemu-img(1)."""
-    node: dict[str, object]
-    if isinstance(source, NbdSource):
-        server = {"type": "unix", "path": str(source.socket)}
-        node = {"driver": "raw", "file": {"driver": "nbd", "server": server, "export": source.export}}
-    else:
-        file = {"driver": "file", "filename": str(source.path)}
-        node = {"driver": _DRIVERS[source.format], "file": file}
-        if source.format in _WITH_BACKING:
-            node["backing"] = None
-    return "json:" + json.dumps(node)

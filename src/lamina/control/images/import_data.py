@@ -154,6 +154,8 @@ class FileImport:
                 return source.path
             tool = ImageTool(folder)
             size = tool.measure(source)
+            if size == 0:  # where a format says its size twice, the tool may read the other one
+                raise ImportDataError(self._file.device, "its disk has no bytes")
             self._choose_size(size)
             target = FileSource(path=folder / "disk.raw", format=ImageFormat.RAW)
             look = watch(folder, self.context, self._part(_CONVERT).report)
