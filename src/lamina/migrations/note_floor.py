@@ -16,4 +16,11 @@ def create_snapshot_notes() -> None:
         ),
         sa.PrimaryKeyConstraint("snapshot_id", name="pk_snapshot_notes"),
     )
-    op.create_index("ix_snapshot_notes_unnoted", "snapshot_notes", ["is_noted"], unique=False)
+    op.create_index(
+        "ix_snapshot_notes_unnoted",
+        "snapshot_notes",
+        ["snapshot_id"],
+        unique=False,
+        sqlite_where=sa.text("is_noted IS 0"),
+        postgresql_where=sa.text("is_noted IS false"),
+    )

@@ -209,7 +209,14 @@ def create_snapshot_chains() -> None:
         ["account_id", "region_id", "created_at", "disk_id"],
         unique=False,
     )
-    op.create_index("ix_snapshot_chains_uncounted", "snapshot_chains", ["is_counted"], unique=False)
+    op.create_index(
+        "ix_snapshot_chains_uncounted",
+        "snapshot_chains",
+        ["account_id", "region_id"],
+        unique=False,
+        sqlite_where=sa.text("is_counted IS 0"),
+        postgresql_where=sa.text("is_counted IS false"),
+    )
 
 
 def create_snapshot_usage() -> None:

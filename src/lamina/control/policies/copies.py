@@ -25,15 +25,14 @@ def copy_automatic_snapshots(plant: Installation) -> None:
     """
     with plant.database.reading() as session:
         ready = session.execute(
-            select(RunRecord.id, RunRecord.account_id)
+            select(RunRecord.point, RunRecord.id, RunRecord.account_id)
             .outerjoin(SnapshotRecord, SnapshotRecord.id == RunRecord.snapshot_id)
             .where(
                 RunRecord.copy_region_id.is_not(None),
                 or_(SnapshotRecord.id.is_(None), SnapshotRecord.state != SnapshotState.PROGRESSING),
             )
-            .order_by(RunRecord.point, RunRecord.id)
-        ).all()
-    for run_id, account_id in ready:
+        ).all()  # not in their order: SQLite would walk through all runs to have it
+    for _, run_id, account_id in sorted(ready):
         with plant.database.transaction(of=account_id) as session:
             _start_copy(plant, session, run_id)
 

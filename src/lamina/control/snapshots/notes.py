@@ -62,7 +62,6 @@ def _list_changed(plant: Installation, waiting: Collection[Place]) -> Mapping[Pl
             or_(SnapshotRecord.key_id.is_(None), KeyRecord.state == KeyState.ENABLED),
             *(~_is_in(place) for place in waiting),
         )
-        .order_by(SnapshotRecord.id)
         .limit(_AT_ONCE)
     )
     found: dict[Place, list[SnapshotId]] = {}

@@ -161,7 +161,14 @@ class NoteRecord(Record):
     """
 
     __tablename__ = "snapshot_notes"
-    __table_args__ = (Index("ix_snapshot_notes_unnoted", "is_noted"),)
+    __table_args__ = (
+        Index(
+            "ix_snapshot_notes_unnoted",
+            "snapshot_id",
+            sqlite_where=text("is_noted IS 0"),
+            postgresql_where=text("is_noted IS false"),
+        ),
+    )
 
     snapshot_id: Mapped[SnapshotId] = mapped_column(ForeignKey(SnapshotRecord.id), primary_key=True)
     revision: Mapped[int]
@@ -217,7 +224,12 @@ class ChainRecord(Record):
     __tablename__ = "snapshot_chains"
     __table_args__ = (
         Index("ix_snapshot_chains_account", "account_id", "region_id", "created_at", "disk_id"),
-        Index("ix_snapshot_chains_uncounted", "is_counted"),
+        Index(
+            "ix_snapshot_chains_uncounted",
+            *("account_id", "region_id"),
+            sqlite_where=text("is_counted IS 0"),
+            postgresql_where=text("is_counted IS false"),
+        ),
     )
 
     disk_id: Mapped[DiskId] = mapped_column(primary_key=True)

@@ -11,7 +11,9 @@ from typing import Final, NamedTuple
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, aliased
 
+from lamina.control.accounts.records import AccountRecord
 from lamina.control.installation import Installation
+from lamina.control.regions.records import RegionRecord
 from lamina.control.scope import Scope
 from lamina.control.snapshots.records import ChainRecord, UsageRecord
 from lamina.control.snapshots.states import SnapshotCategory
@@ -152,20 +154,18 @@ def _read_present(session: Session) -> dict[tuple[AccountId, RegionId], _Measure
 
 
 def _read_last(session: Session) -> dict[tuple[AccountId, RegionId], _Measured]:
+    """What was written down last: one look per account and region, however long their series are."""
+    other = aliased(UsageRecord)
     latest = (
-        select(
-            UsageRecord.account_id,
-            UsageRecord.region_id,
-            func.max(UsageRecord.measured_at).label("measured_at"),
-        )
-        .group_by(UsageRecord.account_id, UsageRecord.region_id)
-        .subquery()
+        select(func.max(other.measured_at))
+        .where(other.account_id == AccountRecord.id, other.region_id == RegionRecord.id)
+        .correlate(AccountRecord, RegionRecord)
+        .scalar_subquery()
     )
-    query = select(UsageRecord).join(
-        latest,
-        (UsageRecord.account_id == latest.c.account_id)
-        & (UsageRecord.region_id == latest.c.region_id)
-        & (UsageRecord.measured_at == latest.c.measured_at),
+    query = select(UsageRecord).where(
+        UsageRecord.account_id == AccountRecord.id,
+        UsageRecord.region_id == RegionRecord.id,
+        UsageRecord.measured_at == latest,
     )
     return {
         (row.account_id, row.region_id): _Measured(row.standard_bytes, row.archive_bytes)
