@@ -32,11 +32,13 @@ from lamina.tasks.task import BULK, Step, TaskKind
 
 # Other writers wait for a batch to end, so its time is limited, not only its size: a snapshot takes 5 ms to start on
 # two free cores, and five times as long on busy ones. In the breath between two batches those who came meanwhile have
-# their turn, and calls that only look have the processor. For 10,000 disks all this takes minutes, and their copies
-# take hours.
+# their turn, and calls that only look have the processor; it is as long as the batch took with its waiting, so that
+# the busier the others are, the more it leaves to them. For 10,000 disks all this takes minutes, and their copies take
+# hours.
 _BATCH: Final = 8
 _BATCH_SECONDS: Final = 0.02
 _BREATH_SECONDS: Final = 0.02
+_BREATH_MAX_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +69,14 @@ def _start_all(plant: Installation, task: RunArguments, context: StepContext) ->
     after = DiskId("")
     while True:
         context.check()
+        began = plant.clock.monotonic()
         with context.transaction(of=task.account_id) as session:
             last = _start_batch(plant.scope(session, task.account_id, task.region_id), task, after)
         if last is None:
             return
         after = last
-        context.signals.stopping.wait(_BREATH_SECONDS)
+        took = plant.clock.monotonic() - began
+        context.signals.stopping.wait(min(max(took, _BREATH_SECONDS), _BREATH_MAX_SECONDS))
 
 
 def _choose_disks(session: Session, task: RunArguments, after: DiskId) -> Sequence[DiskId]:
