@@ -45,10 +45,14 @@ def test_an_image_makes_the_whole_way_and_back(account, bucket, snapshot, tmp_pa
     assert json.loads(account.run("image", "list", "--mine", "--json").stdout) == []
 
 
-def test_a_failed_import_ends_with_its_reason(account, bucket, tmp_path):
+@pytest.mark.parametrize("others", [(), ("good.raw",)])
+def test_a_failed_import_ends_with_its_reason(account, bucket, tmp_path, others):
     (tmp_path / "bad.qcow2").write_bytes(b"no image" * 99)
-    account.run("bucket", "put", tmp_path / "bad.qcow2", f"{bucket}/")
-    done = account.run("image", "import", f"{bucket}/bad.qcow2", "--wait", check=False)
+    (tmp_path / "good.raw").write_bytes(b"image" * 99)
+    files = [*others, "bad.qcow2"]
+    for file in files:
+        account.run("bucket", "put", tmp_path / file, f"{bucket}/")
+    done = account.run("image", "import", *(f"{bucket}/{file}" for file in files), "--wait", check=False)
     assert done.returncode == 2
     assert "version 2 or 3" in done.stderr
 

@@ -220,8 +220,9 @@ def _wait_for_task(client: EcsClient, task_id: str, title: str, *, shows_bar: bo
             percent = int(task["TaskProcess"].rstrip("%"))
             SystemClock().sleep(_POLL_SECONDS)
     if task["TaskStatus"] != "Finished":
-        (operation,) = task["OperationProgressSet"]["OperationProgress"]
-        raise Refusal(f"the {title} failed: {operation['ErrorMsg'] or task['TaskStatus']}")
+        operations = task["OperationProgressSet"]["OperationProgress"]  # one for each file
+        reason = next((each["ErrorMsg"] for each in operations if each["ErrorMsg"]), task["TaskStatus"])
+        raise Refusal(f"the {title} failed: {reason}")
 
 
 def _get_task(client: EcsClient, task_id: str) -> dict[str, Any]:
