@@ -293,10 +293,9 @@ def _check_permission(key: AccessKey, action: Action) -> None:
 
 
 def _common(signed: SignedCall, parameters: Parameters, name: str) -> str:
-    header = signed.headers.get(f"x-acs-{name.lower()}", ("",))[0]
-    # Old clients send both, and sign the parameter only; new ones sign the header, and send no parameter.
+    # Old clients send the header as well, and sign the parameter only; new ones sign the header.
     is_acs3 = "authorization" in signed.headers
-    value = (header or parameters.get(name)) if is_acs3 else (parameters.get(name) or header)
+    value = signed.headers[f"x-acs-{name.lower()}"][0] if is_acs3 else parameters.get(name)
     if not value:
         raise ApiError(MISSING_PARAMETER, f"The parameter {name} is mandatory for every call and is missing")
     return value

@@ -21,7 +21,7 @@ def header(answer, name):
     return dict(answer.reply.headers).get(name)
 
 
-def send_rpc(caller, action, *, method="GET", in_body=False, content_type=None, **parameters):
+def send_rpc(caller, action, *, method="GET", in_body=False, headers=None, **parameters):
     """A call as the older clients sign it."""
     pairs = {
         "Action": action,
@@ -43,7 +43,7 @@ def send_rpc(caller, action, *, method="GET", in_body=False, content_type=None, 
                 method=method,
                 path="/",
                 query=b"" if in_body else encoded,
-                headers={"host": ("h",), "content-type": (content_type or "text/plain",)},
+                headers={"host": ("h",), **{name: (value,) for name, value in (headers or {}).items()}},
                 body=encoded if in_body else b"",
             )
         )
@@ -90,7 +90,7 @@ def test_parameters_may_come_in_a_form_body(caller):
         "DescribeDisks",
         method="POST",
         in_body=True,
-        content_type=form,
+        headers={"content-type": form},
         Format="JSON",
         RegionId=REGION,
     )
@@ -106,6 +106,20 @@ def test_nobody_on_the_way_makes_parameters_of_a_body(caller):
     assert (first.status, signed.json["TotalCount"]) == (200, 0)
     forged = caller.send("DescribeDisks", f"RegionId={REGION}", body, unsigned=form)
     assert (forged.status, forged.code) == (400, "IncompleteSignature")
+
+
+@pytest.mark.parametrize("name", ["Action", "Version"])
+def test_a_header_that_is_not_signed_says_nothing(caller, name):
+    honest = send_rpc(caller, "DescribeDisks", Format="JSON", RegionId=REGION, **{name: ""})
+    forged = send_rpc(
+        caller,
+        "DescribeDisks",
+        headers={f"x-acs-{name.lower()}": {"Action": "DescribeDisks", "Version": "2014-05-26"}[name]},
+        Format="JSON",
+        RegionId=REGION,
+        **{name: ""},
+    )
+    assert honest.code == forged.code == "MissingParameter"
 
 
 def test_an_error_says_what_the_vendor_says(caller):
