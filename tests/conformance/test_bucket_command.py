@@ -1,5 +1,6 @@
 """`lamina bucket`, as a person uses it, also over a line that breaks."""
 
+import fcntl
 import json
 import os
 import socket
@@ -113,6 +114,22 @@ def test_an_interrupted_download_is_taken_up_by_the_next_command(account, bucket
         get_file(client, ObjectAddress(bucket=bucket, key="key"), tmp_path / "file", Progress())
     assert (tmp_path / "file").read_bytes() == content
     assert max(line.answers) < len(content) - had + MIB // 2
+
+
+def test_a_file_is_got_by_one_command_at_a_time(account, bucket, tmp_path):
+    content = os.urandom(3 * MIB)
+    put(account, bucket, "key", content)
+    with broken_line(account.service.host, cut_after=MIB) as line, client_on(account, line) as client:
+        line.is_dead_after = 1
+        with pytest.raises(Fault):
+            get_file(client, ObjectAddress(bucket=bucket, key="key"), tmp_path / "file", Progress(), HASTE)
+    [part] = tmp_path.iterdir()
+    with part.open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        done = account.run("bucket", "get", f"{bucket}/key", tmp_path / "file", check=False)
+    assert (done.returncode, "another command" in done.stderr) == (2, True)
+    account.run("bucket", "get", f"{bucket}/key", tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == content
 
 
 def test_parts_of_another_version_are_not_mixed_in(account, bucket, tmp_path):

@@ -1,5 +1,6 @@
 """Files to and from buckets, through links: the bytes go past the API, to whatever serves the bucket."""
 
+import fcntl
 import hashlib
 import http.client
 import os
@@ -76,7 +77,7 @@ def get_file(
     Until all of it is there it is in a file beside `target`, whose name has the version of the object in it.
 
     Raises:
-        Refusal: there is no such object, it changed meanwhile, or the file cannot be written.
+        Refusal: there is no such object, it changed meanwhile, the file cannot be written, or somebody else is at it.
         Fault: the service could not be reached, or failed.
     """
     found = find_object(client, address)
@@ -86,6 +87,7 @@ def get_file(
     progress.expect(size)
     try:
         with part.open("ab") as file:
+            _lock(file, target)
             progress.advance(file.tell())
 
             def attempt() -> bool:
@@ -98,6 +100,17 @@ def get_file(
         part.replace(target)
     except OSError as error:
         raise Refusal(f"{target} cannot be written: {error.strerror or error}") from error
+
+
+def _lock(file: IO[bytes], target: Path) -> None:
+    """Keep others from writing to a part until it is closed: two of them would mix their pieces."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise Refusal(f"another command is getting {target}; wait for it, or choose another name") from error
+    except OSError:  # a file system without locks
+        return
+    file.seek(0, os.SEEK_END)
 
 
 def find_object(client: EcsClient, address: ObjectAddress) -> dict[str, Any]:
