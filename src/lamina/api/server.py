@@ -376,9 +376,9 @@ def _log_call(entry: AuditEntry) -> None:
 
 
 def _join_names(*found: str | tuple[str, ...] | None) -> str:
-    """Names of resources as the audit log has them. PostgreSQL takes no zero characters in texts."""
+    """Names of resources as the audit log has them."""
     names = [name for each in found if each for name in ((each,) if isinstance(each, str) else each)]
-    return ",".join(dict.fromkeys(names)).replace("\0", "")[:_MAX_AUDITED]
+    return ",".join(dict.fromkeys(names))[:_MAX_AUDITED]
 
 
 def _list_ids(answer: Any) -> list[str]:  # noqa: ANN401 - each action has its classes

@@ -110,9 +110,15 @@ def test_no_secret_is_ever_written(installation, caller, journal):
 
 
 def test_texts_of_clients_are_cut_off(caller, journal):
-    caller.call("DeleteDisk", DiskId="d-" + "x" * 5000 + "\0")
+    caller.call("DeleteDisk", DiskId="d-" + "x" * 5000)
     [call] = journal()
     assert len(call.resource) == 256
+
+
+def test_texts_that_the_database_does_not_take_are_not_in_the_log(caller, journal):
+    caller.call("DeleteDisk", DiskId="d-\0")
+    [call] = journal()
+    assert (call.outcome, call.resource) == ("InvalidParameter", "")
 
 
 def test_a_row_is_written_once(installation, caller, journal):
