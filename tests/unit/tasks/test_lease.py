@@ -1,5 +1,8 @@
 """Who may write: fences, leases that run out, clocks that jump."""
 
+import signal
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -166,6 +169,29 @@ def test_a_lock_belongs_to_one_task_and_ends_with_whoever_holds_it(tmp_path):
         with one.taken(TaskId("t-a")) as is_taken_twice:
             assert not is_taken_twice, "by a failed try it is not freed"
     with other.taken(TaskId("t-a")) as is_taken:
+        assert is_taken
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from lamina.tasks.alone import TaskLocks
+with TaskLocks(Path(sys.argv[1])).taken("t-a") as is_taken:
+    print(is_taken, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_stopped_process_keeps_its_lock_until_it_is_killed(tmp_path):
+    locks = TaskLocks(tmp_path / "locks")
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "locks")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "True\n"
+        process.send_signal(signal.SIGSTOP)
+        with locks.taken(TaskId("t-a")) as is_taken:
+            assert not is_taken
+        process.kill()
+    with locks.taken(TaskId("t-a")) as is_taken:
         assert is_taken
 
 
