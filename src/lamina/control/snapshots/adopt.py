@@ -7,6 +7,7 @@ from lamina.control.snapshots.annotations import (
     DiskFacts,
     GroupFacts,
     LockFacts,
+    SnapshotFacts,
     read_annotations,
     read_change,
 )
@@ -66,27 +67,10 @@ def adopt_snapshot(
     if known is None:
         return None
     facts, disk = known
-    snapshot = SnapshotRecord(
-        id=manifest.snapshot_id,
-        account_id=scope.account_id,
-        region_id=scope.region_id,
-        name=(manifest.name or None) if change is None else change.name,
-        description=facts.description,
-        kind=facts.kind,
-        category=facts.category,
-        state=SnapshotState.ACCOMPLISHED,
-        disk_id=disk.id,
-        disk_size_gib=disk.size_gib,
-        disk_role=disk.role,
-        disk_name=disk.name,
-        retention_days=facts.retention_days,
-        expires_at=facts.expires_at,
-        created_at=facts.created_at,
-        source_snapshot_id=facts.source_snapshot_id,
-        source_region_id=facts.source_region_id,
-        key_id=key_id,
-    )
-    describe_manifest(snapshot, manifest, scope.clock.now())
+    snapshot = _make_row(scope, manifest, facts, disk)
+    snapshot.key_id = key_id
+    if change is not None:
+        snapshot.name = change.name
     scope.session.add(snapshot)
     scope.session.flush()
     put_tags(
@@ -107,6 +91,30 @@ def adopt_snapshot(
         _adopt_group(scope, snapshot, change.group)
     sum_up_chain(scope.session, snapshot, scope.clock.now())
     return disk
+
+
+def _make_row(scope: Scope, manifest: Manifest, facts: SnapshotFacts, disk: DiskFacts) -> SnapshotRecord:
+    snapshot = SnapshotRecord(
+        id=manifest.snapshot_id,
+        account_id=scope.account_id,
+        region_id=scope.region_id,
+        name=manifest.name or None,
+        description=facts.description,
+        kind=facts.kind,
+        category=facts.category,
+        state=SnapshotState.ACCOMPLISHED,
+        disk_id=disk.id,
+        disk_size_gib=disk.size_gib,
+        disk_role=disk.role,
+        disk_name=disk.name,
+        retention_days=facts.retention_days,
+        expires_at=facts.expires_at,
+        created_at=facts.created_at,
+        source_snapshot_id=facts.source_snapshot_id,
+        source_region_id=facts.source_region_id,
+    )
+    describe_manifest(snapshot, manifest, scope.clock.now())
+    return snapshot
 
 
 def _adopt_lock(scope: Scope, snapshot: SnapshotRecord, facts: LockFacts | None) -> None:
