@@ -13,6 +13,8 @@ from lamina.control.disks.errors import (
     DiskStateError,
     SnapshotMismatchError,
 )
+from lamina.control.disks.host import find_host
+from lamina.control.disks.queries import get_disk
 from lamina.control.disks.reset import reset_disk as reset
 from lamina.control.instances.errors import (
     InstanceArrearsError,
@@ -81,6 +83,7 @@ class ResetDiskAnswer:
 )
 def reset_disk(call: Call, scope: Scope, request: ResetDiskRequest) -> ResetDiskAnswer:
     """Roll a disk back to one of its own snapshots; it is `ReIniting` until that is done."""
+    if find_host(scope, get_disk(scope, request.disk_id)) is None:
+        call.require_snapshot_service()  # the arrears of an instance have a code of their own
     reset(scope, request.disk_id, request.snapshot_id)
-    call.require_snapshot_service()  # behind the instance, whose arrears have a code of their own
     return ResetDiskAnswer()

@@ -15,6 +15,8 @@ from lamina.control.disks.errors import (
     DiskStateError,
     SnapshotMismatchError,
 )
+from lamina.control.disks.host import find_host
+from lamina.control.disks.queries import get_disk
 from lamina.control.disks.reset import reset_disk
 from lamina.control.instances.errors import (
     InstanceArrearsError,
@@ -116,8 +118,9 @@ def reset_disks(call: Call, scope: Scope, request: ResetDisksRequest) -> ResetDi
     if not request.disk:
         raise ApiError(MISSING_PARAMETER, "The parameter Disk.N.DiskId is mandatory and is missing")
     for each in request.disk:
+        if find_host(scope, get_disk(scope, each.disk_id)) is None:
+            call.require_snapshot_service()  # the arrears of an instance have a code of their own
         reset_disk(scope, each.disk_id, each.snapshot_id)  # a refusal takes the whole transaction back
-    call.require_snapshot_service()  # behind the instances, whose arrears have a code of their own
     return ResetDisksAnswer(
         operation_progress_set=tuple(
             OperationShape(
