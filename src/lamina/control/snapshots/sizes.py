@@ -123,8 +123,10 @@ class _CountOfPlace:
             return [_Chain(*row) for row in session.execute(query)]
 
     def _list_keys(self) -> list[KeyId | None]:
-        """The keys of the repositories that may be read now."""
+        """The keys of the repositories that have snapshots and may be read now; always None as well."""
+        has_snapshots = select(SnapshotRecord.id).where(SnapshotRecord.key_id == KeyRecord.id).exists()
         query = select(KeyRecord.id).where(
+            has_snapshots,
             KeyRecord.account_id == self.account_id,
             KeyRecord.region_id == self.region_id,
             KeyRecord.state == KeyState.ENABLED,
