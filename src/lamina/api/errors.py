@@ -20,7 +20,7 @@ from lamina.api.codes import (
 )
 from lamina.api.spec import Action
 from lamina.control.accounts.errors import AccessKeyNotFoundError, AccountNotFoundError
-from lamina.control.advice.errors import RepositoryMissingError
+from lamina.control.advice.errors import NoTimeError, RepositoryMissingError
 from lamina.control.billing.errors import BillNotFoundError
 from lamina.control.buckets.errors import (
     BucketForbiddenError,
@@ -153,7 +153,7 @@ from lamina.control.keys.errors import (
     ServiceKeyError,
 )
 from lamina.control.movable_clock import ClockNotMovableError
-from lamina.control.payments.errors import AmountError, ReferenceUsedError
+from lamina.control.payments.errors import AmountError, CurrencyError, ReferenceUsedError
 from lamina.control.policies.errors import (
     AutomaticQuotaError,
     PartlyUnsupportedError,
@@ -246,8 +246,10 @@ TABLE: Final[Mapping[type[LaminaError], Code]] = {
     # control.billing
     BillNotFoundError: Code(404, "InvalidMonth.NotFound"),
     AmountError: INTERNAL_ERROR,  # met by the operator's commands, never by a call
+    CurrencyError: INTERNAL_ERROR,  # as the one before
     ReferenceUsedError: INTERNAL_ERROR,  # as the one before
     RepositoryMissingError: INTERNAL_ERROR,  # counted by advice, never answered
+    NoTimeError: INTERNAL_ERROR,  # as the one before
     # control.buckets
     BucketNameError: Code(400, "InvalidBucketName.Malformed"),
     BucketNameTakenError: Code(409, "BucketAlreadyExists"),
