@@ -1,9 +1,9 @@
 """The command `lamina`: finds the sub-command, runs it, and turns failures into one line and an exit code.
 
 Sub-commands are named here as text and imported when they are used: `lamina --help` imports click and
-nothing else. `serve`, `account` and `audit` put concrete parts together, which only `lamina.processes` may do; that
-room is above this one, so it is named as text as well and never imported statically. Everything else speaks
-to the service over its API.
+nothing else. `serve` and the operator's commands put concrete parts together, which only `lamina.processes` may
+do; that room is above this one, so it is named as text as well and never imported statically. Everything else
+speaks to the service over its API.
 """
 
 from collections.abc import Sequence

@@ -1,1 +1,1 @@
-"""What keeps a repository small and sound: sweep, compaction, verification."""
+"""What keeps a repository small and sound: sweep, compaction, verification; and what its snapshots come to."""
