@@ -1,6 +1,9 @@
 """What is summed up of a chain is true after every change, also of what is added to it without a look at the rest."""
 
 import itertools
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
 
@@ -8,10 +11,13 @@ import pytest
 from sqlalchemy import select
 
 from lamina.control.disks.queries import get_disk
+from lamina.control.scope import Limits
 from lamina.control.snapshots.chain import sum_up_chain
 from lamina.control.snapshots.create import NewSnapshot, add_snapshot
+from lamina.control.snapshots.errors import SnapshotInProgressError, SnapshotQuotaError
 from lamina.control.snapshots.records import ChainRecord, SnapshotRecord
 from lamina.control.snapshots.states import SnapshotState
+from tests.factories.installation import open_site
 
 HOUR = timedelta(hours=1)
 
@@ -97,3 +103,32 @@ def test_every_history_of_a_chain_leaves_its_sums_true(site, forgets):
                     scope.session.expire_all()
                 history.check()
             raise UndoneError
+
+
+def start_at_once(site, disk_ids):
+    """Start a snapshot of each disk, all at the same time; tells what came of each."""
+    together = threading.Barrier(len(disk_ids))
+
+    def start(disk_id):
+        together.wait()
+        try:
+            site.start_snapshot(disk_id)
+        except (SnapshotInProgressError, SnapshotQuotaError) as refused:
+            return type(refused)
+        return None
+
+    with ThreadPoolExecutor(len(disk_ids)) as threads:
+        return Counter(threads.map(start, disk_ids))
+
+
+def test_of_calls_at_once_as_many_pass_as_the_quota_has_room_for_and_each_is_counted(tmp_path):
+    with open_site(tmp_path, limits=Limits(manual_snapshots_per_disk=2)) as site:
+        disk_ids = [site.make_imported(b"x") for _ in range(3)]
+        for outcome in (SnapshotInProgressError, SnapshotInProgressError, SnapshotQuotaError):
+            passing = 0 if outcome is SnapshotQuotaError else len(disk_ids)
+            tried = 3 * len(disk_ids)
+            assert start_at_once(site, 3 * disk_ids) == +Counter({None: passing, outcome: tried - passing})
+            site.work()
+        with site.scope() as scope:
+            assert scope.session.scalars(select(ChainRecord.snapshot_count)).all() == [2, 2, 2]
+            assert len(scope.session.scalars(select(SnapshotRecord.id)).all()) == 6
