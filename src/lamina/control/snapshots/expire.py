@@ -22,11 +22,13 @@ def expire_snapshots(plant: Installation) -> None:
     now = plant.clock.now()
     with plant.database.reading() as session:
         due = session.execute(
-            select(SnapshotRecord.id, SnapshotRecord.account_id, SnapshotRecord.region_id).where(
+            select(SnapshotRecord.id, SnapshotRecord.account_id, SnapshotRecord.region_id)
+            .where(
                 SnapshotRecord.expires_at <= now,
                 SnapshotRecord.state.in_((SnapshotState.ACCOMPLISHED, SnapshotState.FAILED)),
                 ~is_kept(now),  # those would only be refused, each in a transaction of its own
             )
+            .order_by(SnapshotRecord.expires_at, SnapshotRecord.id)
         ).all()
     for snapshot_id, account_id, region_id in due:
         try:
