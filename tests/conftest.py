@@ -1,6 +1,7 @@
 """What every test shares: markers by folder, and how hard Hypothesis tries."""
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import hypothesis
@@ -43,6 +44,16 @@ hypothesis.settings.register_profile("night", deadline=None, max_examples=5000, 
 hypothesis.settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "fast")
 )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI nothing is skipped: what is missing there would be missing for good, and nobody would see it."""
+    report = yield
+    if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was to be skipped, which CI may not: {report.longrepr}"
+    return report
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -53,7 +53,9 @@ def is_installed() -> bool:
 
 
 def spread(metafunc: pytest.Metafunc) -> None:
-    """Run a test once per kind, if its place says so."""
+    """Run a test once per kind, if its place says so and it names no kind itself."""
+    if any(mark.args[0] == "database_kind" for mark in metafunc.definition.iter_markers("parametrize")):
+        return
     place = metafunc.definition.path.relative_to(_TESTS).as_posix()
     kinds = choose_kinds(metafunc.config)
     if place in _SERVED_ON_BOTH and "service" in metafunc.fixturenames:

@@ -2,17 +2,21 @@
 
 import os
 import subprocess
+import time
 from contextlib import contextmanager
 
 import pytest
 
 from lamina.blockio.extents import Extent
 from lamina.blockio.file_volume import freeze
+from lamina.blockio.nbd.listening import UnixAddress
 from lamina.blockio.opening import DiskUnavailableError
 from lamina.blockio.raw_file import RawFileSource, RawFileTarget, TargetTooSmallError
 from lamina.blockio.still_file import VolumeInUseError
 from lamina.failures import Fault, Refusal
+from tests.interop.conftest import running
 from tests.real.blockio.restless import MIB
+from tests.unit.blockio.nbd.memory_export import MemoryExport
 
 
 @contextmanager
@@ -119,23 +123,49 @@ def test_a_read_only_device_is_refused_for_writing(image):
         RawFileTarget.open(device)
 
 
-def test_a_medium_error_is_a_fault_that_names_the_bytes(device):
-    name = f"blockio-{os.getpid()}"
-    table = f"0 4096 linear {device} 0\n4096 2048 error\n6144 2048 linear {device} 6144\n"
-    made = subprocess.run(
-        ["dmsetup", "create", name], input=table, text=True, capture_output=True, check=False
-    )
-    if made.returncode != 0:
-        pytest.skip(f"no device mapper here: {made.stderr.splitlines()[0]}")
-    try:
-        broken = type(device)(f"/dev/mapper/{name}")
-        with RawFileTarget.open(broken) as target:
-            target.read_into(0, [bytearray(MIB)])
-            with pytest.raises(Fault, match=f"cannot read bytes {2 * MIB} to {3 * MIB}") as caught:
-                target.read_into(2 * MIB, [bytearray(MIB)])
-            assert not caught.value.retryable
-            target.write(2 * MIB, [b"y" * MIB])
-            with pytest.raises(Fault, match="cannot flush"):
-                target.flush()
-    finally:
-        subprocess.run(["dmsetup", "remove", "--retry", name], check=True, capture_output=True)
+class BadMedium(MemoryExport):
+    """A disk that cannot be read or written from 2 MiB to 3 MiB."""
+
+    contexts = ()
+
+    def read(self, offset, length):
+        self._touch(offset, length)
+        return super().read(offset, length)
+
+    def write(self, offset, data):
+        self._touch(offset, len(data))
+        super().write(offset, data)
+
+    def _touch(self, offset, length):
+        if offset < 3 * MIB and offset + length > 2 * MIB:
+            raise Fault("the medium is bad", retryable=False)
+
+
+@contextmanager
+def bad_device(folder):
+    """A block device on a bad medium: our server, a FUSE file over it, a loop device over that."""
+    place = folder / "medium"
+    place.touch()
+    address = UnixAddress(path=folder / "medium.sock")
+    with running({"": BadMedium(4 * MIB)}, address) as uri, subprocess.Popen(["nbdfuse", place, uri]) as fuse:
+        try:
+            deadline = time.monotonic() + 10
+            while place.stat().st_size != 4 * MIB:
+                assert time.monotonic() < deadline, "nbdfuse did not mount"
+                time.sleep(0.05)
+            with loop_device(place) as device:
+                yield device
+        finally:
+            subprocess.run(["umount", place], check=True)
+            fuse.wait(10)
+
+
+def test_a_medium_error_is_a_fault_that_names_the_bytes(tmp_path):
+    with bad_device(tmp_path) as broken, RawFileTarget.open(broken) as target:
+        target.read_into(0, [bytearray(MIB)])
+        with pytest.raises(Fault, match=f"cannot read bytes {2 * MIB} to {3 * MIB}") as caught:
+            target.read_into(2 * MIB, [bytearray(MIB)])
+        assert not caught.value.retryable
+        target.write(2 * MIB, [b"y" * MIB])
+        with pytest.raises(Fault, match="cannot flush"):
+            target.flush()
