@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lamina.control.disks.start import restart_disks
 from lamina.control.paging import Slice
+from lamina.control.provisioning.release import delete_instance
+from lamina.control.snapshots.delete import delete_snapshot
 from lamina.control.snapshots.errors import (
     CoolOffError,
     CoolOffOverError,
@@ -20,12 +23,16 @@ from lamina.control.snapshots.errors import (
     SnapshotNotLockableError,
 )
 from lamina.control.snapshots.expire import expire_snapshots
+from lamina.control.snapshots.groups.create import NewGroup, create_group
+from lamina.control.snapshots.groups.delete import delete_group
+from lamina.control.snapshots.groups.queries import GroupFilter, list_groups
 from lamina.control.snapshots.holds import place_hold, release_holds
 from lamina.control.snapshots.lock import NewLock, lock_snapshot, unlock_snapshot
 from lamina.control.snapshots.lock_queries import list_locks, show_lock
 from lamina.control.snapshots.states import HolderKind, LockState, SnapshotState
 from lamina.failures import Refusal
 from tests.factories.installation import open_site
+from tests.factories.instances import attach, find_disk, make_instance
 
 DAY = timedelta(days=1)
 
@@ -218,3 +225,52 @@ def test_a_snapshot_goes_only_when_nothing_keeps_it(shared_site, history):
                 assert not is_kept
                 return
     assert site.snapshot(snapshot_id).state is SnapshotState.ACCOMPLISHED
+
+
+def start_group(site, *disk_ids):
+    with site.scope() as scope:
+        group_id = create_group(scope, NewGroup(disk_ids=disk_ids)).id
+        [view] = list_groups(scope, GroupFilter(group_ids=[group_id]), Slice(limit=1)).items
+        return group_id, {each.snapshot.disk_id: each.snapshot.id for each in view.members}
+
+
+@pytest.mark.parametrize("hours", [0, 1])
+def test_a_locked_member_keeps_its_unfinished_group_from_being_cancelled(site, hours):
+    disks = [site.make_imported(content) for content in (b"one", b"two")]
+    group_id, members = start_group(site, *disks)
+    locked, free = members[disks[0]], members[disks[1]]
+    lock(site, locked, hours=hours)
+    for snapshot_id in (locked, free):
+        with pytest.raises(SnapshotLockedError), site.scope() as scope:
+            delete_snapshot(scope, snapshot_id, force=True)
+    with site.scope() as scope:
+        outcomes = delete_group(scope, group_id)
+    assert {type(each.refusal) for each in outcomes} == {SnapshotLockedError}
+    site.work()
+    assert sorted(site.list_stored()) == sorted([locked, free])
+    assert {site.snapshot(each).state for each in (locked, free)} == {SnapshotState.ACCOMPLISHED}
+    site.delete(free)
+    with pytest.raises(SnapshotLockedError):
+        site.delete(locked)
+
+
+@pytest.mark.parametrize("is_group", [False, True])
+@pytest.mark.parametrize("is_locked", [False, True])
+def test_a_locked_snapshot_in_the_making_is_finished_before_its_disk_goes(site, is_group, is_locked):
+    instance_id = make_instance(site, is_running=True)
+    disk_id = site.make_imported(b"kept" * 1000)
+    attach(site, disk_id, instance_id, delete_with_instance=True)
+    snapshot_id = start_group(site, disk_id)[1][disk_id] if is_group else site.start_snapshot(disk_id)
+    if is_locked:
+        lock(site, snapshot_id)
+    with site.scope() as scope:
+        delete_instance(scope, instance_id, force=True)
+    for _ in range(3):
+        site.work()
+        restart_disks(site.installation)
+    site.work()
+    assert find_disk(site, disk_id) is None
+    assert site.list_stored() == ([snapshot_id] if is_locked else [])
+    if is_locked:
+        copy = site.make_disk(size_gib=20, snapshot_id=snapshot_id)
+        assert site.read(copy, 0, 4000) == b"kept" * 1000

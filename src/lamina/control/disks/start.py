@@ -17,6 +17,7 @@ from lamina.control.disks.states import DiskState
 from lamina.control.installation import Installation
 from lamina.control.instances.records import InstanceRecord
 from lamina.control.instances.states import InstanceState
+from lamina.control.snapshots.queries import is_unfinished
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.ids import TaskId
 from lamina.tasks.queue import enqueue, find_active, is_active
@@ -100,7 +101,13 @@ def restart_disks(plant: Installation) -> None:
 
 def has_task(session: Session, disk: DiskRecord) -> bool:
     """Whether something is being done with a disk's bytes at this moment, or will be."""
-    return is_active(session, disk.task_id) or find_active(session, disk.id) is not None
+    # the tasks of groups and images go by other keys
+    being_taken = select(SnapshotRecord.id).where(SnapshotRecord.disk_id == disk.id, is_unfinished()).limit(1)
+    return (
+        is_active(session, disk.task_id)
+        or find_active(session, disk.id) is not None
+        or session.scalar(being_taken) is not None
+    )
 
 
 def _start(session: Session, clock: Clock, disk: DiskRecord) -> TaskId:

@@ -11,7 +11,7 @@ from lamina.clock import Clock
 from lamina.control.disks.attachment import leave_instance
 from lamina.control.disks.queries import find_connection, list_attached
 from lamina.control.disks.records import DiskRecord
-from lamina.control.disks.start import start_removal
+from lamina.control.disks.start import has_task, start_removal
 from lamina.control.disks.states import DiskRole, DiskState
 from lamina.control.installation import Installation
 from lamina.control.instances.records import InstanceRecord
@@ -22,7 +22,7 @@ from lamina.control.snapshots.release import cancel_unfinished_snapshot, release
 from lamina.ids import InstanceId
 from lamina.tasks.context import StepContext
 from lamina.tasks.outcome import Outcome
-from lamina.tasks.queue import enqueue, find_active
+from lamina.tasks.queue import enqueue
 from lamina.tasks.task import QUICK, Step, TaskKind
 
 
@@ -103,5 +103,5 @@ def _let_go(plant: Installation, session: Session, disk: DiskRecord) -> None:
     cancel_unfinished_snapshot(scope, disk)
     release_automatic_snapshots(scope, disk)
     disk.move_to(DiskState.DELETING)
-    if find_active(session, disk.id) is None:  # otherwise a reconciler removes it once that task has ended
+    if not has_task(session, disk):  # otherwise a reconciler removes it once that has ended
         disk.task_id = start_removal(session, plant.clock, disk)

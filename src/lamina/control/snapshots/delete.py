@@ -34,14 +34,15 @@ LEAST_ARCHIVED: Final = timedelta(days=60)
 def delete_snapshot(scope: Scope, snapshot_id: SnapshotId, *, force: bool = False) -> None:
     """Delete a snapshot: it is gone for the account at once, and its data soon.
 
-    One that is being created is cancelled; with a member of an unfinished group that is the whole group. Images
-    and locks hold a snapshot against any force; disks that were made from it only without. Images are named first,
-    since they can be deleted at once, then locks, since force cannot help there.
+    One that is being created is cancelled; with a member of an unfinished group that is the whole group, so a lock on
+    any of its members keeps them all. Images and locks hold a snapshot against any force; disks that were made from
+    it only without. Images are named first, since they can be deleted at once, then locks, since force cannot help
+    there.
 
     Raises:
         SnapshotNotFoundError: the account has no such snapshot.
         SnapshotHeldByImageError: images use it.
-        SnapshotLockedError: it is locked.
+        SnapshotLockedError: it is locked, or another member of its unfinished group is.
         SnapshotHeldByDiskError: disks were made from it, and there is no `force`.
         SnapshotBusyError: a disk is being made from it or rolled back to it at this moment.
         SnapshotBeingCopiedError: an unfinished copy reads it.
@@ -64,6 +65,7 @@ def delete_snapshot(scope: Scope, snapshot_id: SnapshotId, *, force: bool = Fals
     if snapshot.category is SnapshotCategory.ARCHIVING:
         raise SnapshotArchivingError(snapshot_id)
     if snapshot.state is SnapshotState.PROGRESSING:
+        require_cancellable(scope, snapshot)
         cancel_capture(scope, snapshot)
         return
     snapshot.move_to(SnapshotState.DELETING)
@@ -83,6 +85,16 @@ def _end_metering(scope: Scope, snapshot: SnapshotRecord) -> None:
     note_size(scope.session, subject, None, scope.clock.now(), least_archived=LEAST_ARCHIVED)
 
 
+def require_cancellable(scope: Scope, snapshot: SnapshotRecord) -> None:
+    """Let only an unfinished snapshot pass that is not locked, and neither is what would be cancelled with it.
+
+    Raises:
+        SnapshotLockedError: a lock on one of them has not expired.
+    """
+    for snapshot_id in (snapshot.id, *_list_companions(scope, snapshot)):
+        require_unlocked(scope.session, snapshot_id, scope.clock.now())
+
+
 def cancel_capture(scope: Scope, snapshot: SnapshotRecord) -> None:
     """Stop the creation of a snapshot, whatever holds it; with several that are taken together, that of all of them.
 
@@ -93,6 +105,22 @@ def cancel_capture(scope: Scope, snapshot: SnapshotRecord) -> None:
     if not is_active:
         start_removal(scope.session, scope.clock, snapshot)
     sum_up_chain(scope.session, snapshot, scope.clock.now())
+
+
+def _list_companions(scope: Scope, snapshot: SnapshotRecord) -> Sequence[SnapshotId]:
+    """What would be cancelled with an unfinished member of a group."""
+    if snapshot.group_id is None:
+        return ()
+    return scope.session.scalars(
+        select(SnapshotRecord.id)
+        .where(
+            SnapshotRecord.account_id == scope.account_id,
+            SnapshotRecord.group_id == snapshot.group_id,
+            SnapshotRecord.id != snapshot.id,
+            SnapshotRecord.state == SnapshotState.PROGRESSING,
+        )
+        .order_by(SnapshotRecord.id)
+    ).all()
 
 
 def _list_copies(scope: Scope, snapshot_id: SnapshotId) -> Sequence[SnapshotId]:

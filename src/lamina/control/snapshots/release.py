@@ -6,7 +6,8 @@ from sqlalchemy import select
 
 from lamina.control.disks.records import DiskRecord
 from lamina.control.scope import Scope
-from lamina.control.snapshots.delete import cancel_capture, delete_snapshot
+from lamina.control.snapshots.delete import cancel_capture, delete_snapshot, require_cancellable
+from lamina.control.snapshots.errors import SnapshotLockedError
 from lamina.control.snapshots.queries import find_unfinished
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.states import SnapshotKind, SnapshotState
@@ -38,8 +39,11 @@ def release_automatic_snapshots(scope: Scope, disk: DiskRecord) -> None:
 def cancel_unfinished_snapshot(scope: Scope, disk: DiskRecord) -> None:
     """A snapshot that is being created when its disk is released goes with the disk, whoever asked for it.
 
-    Nothing can use it yet, beside the image that it is created for, which cannot be finished either.
+    Nothing can use it yet, beside the image that it is created for, which cannot be finished either. One that is
+    locked, or is made together with a locked one, is finished all the same, and the disk goes then.
     """
     unfinished = find_unfinished(scope, disk.id)
     if unfinished is not None and unfinished.state is SnapshotState.PROGRESSING:
-        cancel_capture(scope, unfinished)
+        with contextlib.suppress(SnapshotLockedError):
+            require_cancellable(scope, unfinished)
+            cancel_capture(scope, unfinished)
