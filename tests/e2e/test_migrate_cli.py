@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import subprocess
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -16,11 +16,13 @@ from lamina.control.accounts.create import create_account
 from lamina.control.installation import open_metadata
 from lamina.settings import Settings
 from tests.factories.service_process import LAMINA, SECONDS, serving
+from tests.servers.late_line import late_line
 
 REGION = "cn-hangzhou"
 IN_REGION = {"RegionId": REGION}
 FIRST, SECOND, SYSTEM = os.urandom(200_000), os.urandom(100_000), os.urandom(50_000)
 CLOCK = SystemClock()
+NOTHING = {"Image": [], "Instance": [], "Snapshot": [], "Disk": []}
 
 
 class Account:
@@ -192,9 +194,40 @@ def test_a_migration_that_is_interrupted_leaves_nothing(accounts, number):
     wait_for_step(process, "3/5")
     process.send_signal(number)
     _, told = process.communicate(timeout=60)
-    assert (process.returncode, "undoing" in told) == (130, True)
+    assert (process.returncode, "undoing" in told) == (4, True), told
     assert one.dump() == before
-    assert two.dump() == {"Image": [], "Instance": [], "Snapshot": [], "Disk": []}
+    assert two.dump() == NOTHING
+
+
+def test_what_a_call_makes_during_which_a_migration_is_interrupted_goes_as_well(accounts):
+    one, two = accounts
+    snapshot = one.make_snapshot(FIRST)
+    before = one.dump()
+    with making_late(two, looks=2, seconds=1) as line:
+        process = start_migration(accounts, snapshot)
+        assert line.is_sent.wait(SECONDS)
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=60)
+    assert (process.returncode, "undoing" in told) == (4, True), told
+    assert one.dump() == before
+    assert two.dump() == NOTHING
+
+
+@pytest.mark.parametrize("looks", [1, 2, 3])
+def test_what_a_call_makes_whose_migration_was_killed_meanwhile_is_cleaned_up(accounts, looks):
+    one, two = accounts
+    snapshot = one.make_snapshot(FIRST)
+    before = one.dump()
+    with making_late(two, looks=looks) as line:
+        process = start_migration(accounts, snapshot)
+        migration_id = wait_for_step(process, "3/5")
+        assert line.is_sent.wait(SECONDS)
+        process.kill()
+        process.communicate(timeout=60)
+        migrate(accounts, "--clean-up", migration_id)
+        assert line.is_answered.wait(SECONDS)
+    assert one.dump() == before
+    assert two.dump() == NOTHING
 
 
 @pytest.mark.parametrize("step", ["1/5", "2/5", "3/5", "4/5", "5/5"])
@@ -214,6 +247,16 @@ def test_what_a_killed_migration_left_is_cleaned_up(accounts, step):
     assert (left["Image"], left["Instance"], len(left["Snapshot"]), left["Disk"]) == ([], [], kept, [])
     again, _ = migrate(accounts, "--clean-up", migration_id, "--json")
     assert again["removed"] == 0
+
+
+@contextmanager
+def making_late(account, **options):
+    """Have an account's profile name a line on which an instance is made after somebody has looked for it."""
+    origin = account.client.origin
+    with late_line(origin, "RunInstances", looking="DescribeInstances", **options) as line:
+        profile = json.loads(account.path.read_text())
+        account.path.write_text(json.dumps({**profile, "endpoint": line.origin}))
+        yield line
 
 
 def wait_for_step(process, step):

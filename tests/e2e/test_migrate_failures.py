@@ -77,7 +77,7 @@ def test_whichever_call_fails_nothing_is_left_but_what_was_asked_for(accounts, m
         if len(line.calls) < broken:
             assert code == 0
             break
-        assert code != 0
+        assert code != 0 or "5/5" in told  # the last step tries again what it could not remove
         at = (broken, line.calls, told)
         migration = told.split()[1].rstrip(";")
         if "--clean-up" in told.partition("\n")[2]:  # what is left is named, with the way to remove it

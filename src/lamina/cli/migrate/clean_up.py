@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from lamina.cli.client import CallRefusedError, EcsClient
 from lamina.cli.migrate.migration import (
@@ -15,13 +15,38 @@ from lamina.cli.migrate.migration import (
 from lamina.cli.session import list_all, wait_for_disk
 from lamina.failures import Fault, LaminaError
 
+_PATIENCE: Final = 20
+"""How often what cannot be removed is tried once more: every 0.25 s, while nothing else can be removed either."""
+
 
 def clean_up(migration: Migration) -> int:
     """Step 5, and the way back from every other one: remove all that carries the mark; answers how much that was.
 
+    It looks until a look finds nothing. The instance of a migration that was killed or cut off may be made after the
+    first look, and then holds the image; once the image has gone, no other can follow.
+
     Raises:
         Fault: something could not be removed; everything else was.
     """
+    removed = 0
+    patience = _PATIENCE
+    while True:
+        gone, left = _remove_marked(migration)
+        removed += gone
+        if not gone and not left:
+            return removed
+        patience = _PATIENCE if gone else patience - 1
+        if not patience:
+            raise Fault(
+                f"{'; '.join(left)}. Remove what is left with: lamina migrate --clean-up {migration.id}",
+                retryable=True,
+            )
+        if left:
+            migration.pause()
+
+
+def _remove_marked(migration: Migration) -> tuple[int, Sequence[str]]:
+    """Remove what is found in one look; answers how much that was, and what could not be removed and why."""
     source, target = migration.source, migration.target
     wait_for_instances(migration)
     left: list[str] = []
@@ -31,12 +56,7 @@ def clean_up(migration: Migration) -> int:
     removed += _remove(migration, source, "Image", _delete_image(migration), left)
     removed += _remove(migration, source, "Snapshot", _delete_snapshot, left)
     removed += _remove(migration, source, "Disk", _delete_disk, left)
-    if left:
-        raise Fault(
-            f"{'; '.join(left)}. Remove what is left with: lamina migrate --clean-up {migration.id}",
-            retryable=True,
-        )
-    return removed
+    return removed, left
 
 
 def _remove(

@@ -1,10 +1,9 @@
 """The command: it chooses both accounts, walks the five steps, and reports."""
 
 import secrets
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from lamina.cli.migrate.migration import Migration
 from lamina.cli.migrate.plan import Passenger, plan_instance, plan_snapshots
 from lamina.cli.migrate.steps import keep_snapshots, make_image, run_instance, share_image, take_snapshots
 from lamina.cli.output import json_option, print_json, print_table, say
+from lamina.cli.stopping import StoppableClock, stopping_by
 from lamina.clock import SystemClock
 from lamina.failures import LaminaError, Refusal
 from lamina.settings import Settings
@@ -122,16 +122,18 @@ def _migrate(migration: Migration, order: _Order, *, as_json: bool) -> None:
     """Walk the steps; whatever happens, what was made on the way goes again."""
     say(f"migration {migration.id}; if this is killed: lamina migrate --clean-up {migration.id}")
     steps = _Steps()
-    with _terminated_as_interrupted(), ExitStack() as undoing:
-        undoing.callback(_undo, migration)
-        made = _walk(migration, order, steps)
-        undoing.pop_all()
+    clock = StoppableClock()
     failure = None
-    try:
-        with _terminated_as_interrupted(), steps.step("release the instance, and remove what led there"):
-            remove_marked(migration)
-    except LaminaError as error:  # the new snapshots are there, whatever is left beside them
-        failure = error
+    with stopping_by(clock.stop):
+        with ExitStack() as undoing:
+            undoing.callback(_undo, migration)
+            made = _walk(replace(migration, clock=clock), order, steps, clock)
+            undoing.pop_all()
+        try:
+            with steps.step("release the instance, and remove what led there"):
+                remove_marked(migration)
+        except LaminaError as error:  # the new snapshots are there, whatever is left beside them
+            failure = error
     if as_json:
         new = [{"source": origin, "snapshot": snapshot_id} for origin, snapshot_id in made.items()]
         left = None if failure is None else str(failure)
@@ -147,17 +149,29 @@ def _undo(migration: Migration) -> None:
     remove_marked(migration)
 
 
-def _walk(migration: Migration, order: _Order, steps: "_Steps") -> dict[str, str]:
-    with steps.step("make an image"):
+def _walk(migration: Migration, order: _Order, steps: "_Steps", clock: StoppableClock) -> dict[str, str]:
+    """Take the first four steps.
+
+    Raises:
+        Cancelled: it was stopped before the new snapshots stay. Only between two calls: one that is not answered may
+            still make something after the undoing has looked for it.
+    """
+
+    def step(name: str) -> AbstractContextManager[None]:
+        clock.check()
+        return steps.step(name)
+
+    with step("make an image"):
         image = make_image(migration, order.passengers, order.instance_id)
     devices = {disk["Device"] for disk in image["DiskDeviceMappings"]["DiskDeviceMapping"]}
     passengers = [each for each in order.passengers if each.device in devices]
-    with steps.step(f"share image {image['ImageId']} with account {order.account_id}"):
+    with step(f"share image {image['ImageId']} with account {order.account_id}"):
         share_image(migration, image["ImageId"], order.account_id)
-    with steps.step("make an instance of it there"):
+    with step("make an instance of it there"):
         disks = run_instance(migration, image["ImageId"], order.instance_type)
-    with steps.step("take snapshots of its disks"):
+    with step("take snapshots of its disks"):
         made = take_snapshots(migration, passengers, disks)
+        clock.check()
         keep_snapshots(migration, list(made.values()))
     return made
 
@@ -180,13 +194,3 @@ class _Steps:
         started = self._clock.monotonic()
         yield
         self.report.append({"step": name, "seconds": round(self._clock.monotonic() - started, 3)})
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """While the block runs, SIGTERM does what Ctrl-C does."""
-    before: Callable[..., Any] | int | None = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -14,8 +14,8 @@ from lamina.blockio.writers import list_writers
 from lamina.cli.output import json_option, print_facts, print_json, progress_bar, say
 from lamina.cli.repo.access import Access, with_access
 from lamina.cli.repo.facts import take_inventory
-from lamina.cli.repo.stopping import stopping_by
 from lamina.cli.repo.wording import for_people
+from lamina.cli.stopping import stopping_by
 from lamina.engine.repository import Repository
 from lamina.failures import Refusal
 from lamina.ids import SnapshotId, mint_snapshot_id

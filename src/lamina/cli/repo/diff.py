@@ -7,7 +7,7 @@ import click
 from lamina.blockio.extents import Extent, ExtentKind, merge_extents
 from lamina.cli.output import json_option, print_json, print_table
 from lamina.cli.repo.access import Access, with_access
-from lamina.cli.repo.stopping import raise_cancelled, stopping_by
+from lamina.cli.stopping import raise_cancelled, stopping_by
 from lamina.engine.blockmap.diff import diff
 from lamina.engine.blockmap.page import Stored
 from lamina.engine.format import BLOCK_BYTES

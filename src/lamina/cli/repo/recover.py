@@ -8,7 +8,7 @@ from lamina.cli.repo.access import Access, with_access
 from lamina.cli.repo.facts import Inventory, take_inventory
 from lamina.cli.repo.leftovers import Leftovers, SessionState, find_leftovers
 from lamina.cli.repo.local_index import IndexReport, rebuild_index
-from lamina.cli.repo.stopping import raise_cancelled, stopping_by
+from lamina.cli.stopping import raise_cancelled, stopping_by
 from lamina.failures import Corruption
 from lamina.transfer.progress import Progress
 from lamina.units import format_bytes

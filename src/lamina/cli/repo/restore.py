@@ -11,8 +11,8 @@ import click
 from lamina.cli.output import json_option, print_facts, print_json, progress_bar, say
 from lamina.cli.repo.access import Access, with_access
 from lamina.cli.repo.restore_target import open_target
-from lamina.cli.repo.stopping import stopping_by
 from lamina.cli.repo.wording import for_people
+from lamina.cli.stopping import stopping_by
 from lamina.engine.repository import Repository
 from lamina.failures import Fault, LaminaError, Refusal
 from lamina.ids import SnapshotId

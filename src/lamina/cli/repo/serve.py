@@ -11,7 +11,7 @@ from lamina.blockio.nbd.listening import Address, LoopbackAddress, UnixAddress
 from lamina.blockio.nbd.server import NbdServer
 from lamina.cli.output import json_option, print_json, say
 from lamina.cli.repo.access import Access, with_access
-from lamina.cli.repo.stopping import stopping_by
+from lamina.cli.stopping import stopping_by
 from lamina.failures import Refusal
 from lamina.ids import SnapshotId
 from lamina.transfer.export import CACHE_BYTES, ExportRequest, SnapshotExport

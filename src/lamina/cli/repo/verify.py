@@ -6,7 +6,7 @@ import click
 
 from lamina.cli.output import json_option, print_facts, print_json, progress_bar, say
 from lamina.cli.repo.access import Access, with_access
-from lamina.cli.repo.stopping import raise_cancelled, stopping_by
+from lamina.cli.stopping import raise_cancelled, stopping_by
 from lamina.engine.maintenance.condemn import condemn_damaged
 from lamina.engine.maintenance.verify import VerifyReport, verify
 from lamina.failures import Corruption, Refusal

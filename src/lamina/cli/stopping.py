@@ -7,6 +7,7 @@ from types import FrameType
 from typing import Final, NoReturn
 
 from lamina.cli.output import say
+from lamina.clock import SystemClock
 from lamina.failures import Cancelled
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -37,3 +38,33 @@ def stopping_by(stop: Callable[[], None]) -> Iterator[None]:
 def raise_cancelled() -> NoReturn:
     """A way to stop work that has no progress to cancel: the exception unwinds whatever the main thread does."""
     raise Cancelled("stopped on request")
+
+
+class StoppableClock(SystemClock):
+    """The clock of work that stops where it waits, and not in the middle of a call to the service."""
+
+    def __init__(self) -> None:
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """Have the next `sleep` or `check` end the work."""
+        self._is_stopped = True
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for `seconds` of real time.
+
+        Raises:
+            Cancelled: the work is to stop.
+        """
+        self.check()
+        super().sleep(seconds)
+        self.check()
+
+    def check(self) -> None:
+        """Pass only when nobody has stopped the work.
+
+        Raises:
+            Cancelled: the work is to stop.
+        """
+        if self._is_stopped:
+            raise_cancelled()
