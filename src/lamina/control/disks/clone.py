@@ -107,9 +107,7 @@ def clone_disk(scope: Scope, new: DiskClone) -> DiskRecord:
     )
     scope.session.add(disk)
     scope.session.flush()
-    put_tags(
-        scope, ResourceType.DISK, disk.id, new.tags, region_id=disk.region_id, created_at=disk.created_at
-    )
+    put_tags(scope, ResourceType.DISK, disk, new.tags)
     arguments = CloneArguments(source_id=source.id, disk_id=disk.id, size_bytes=disk.size_bytes)
     disk.task_id = enqueue(scope.session, scope.clock, CLONE_DISK, arguments, key=source.id)
     return disk

@@ -164,4 +164,4 @@ def _get_source(scope: Scope, snapshot_id: SnapshotId) -> SnapshotRecord:
 def _add(scope: Scope, disk: DiskRecord, tags: Mapping[str, str]) -> None:
     scope.session.add(disk)
     scope.session.flush()
-    put_tags(scope, ResourceType.DISK, disk.id, tags, region_id=disk.region_id, created_at=disk.created_at)
+    put_tags(scope, ResourceType.DISK, disk, tags)

@@ -99,14 +99,7 @@ def add_image(scope: Scope, facts: ImageFacts, source: ImageSource, state: Image
     )
     scope.session.add(image)
     scope.session.flush()
-    put_tags(
-        scope,
-        ResourceType.IMAGE,
-        image.id,
-        facts.tags,
-        region_id=image.region_id,
-        created_at=image.created_at,
-    )
+    put_tags(scope, ResourceType.IMAGE, image, facts.tags)
     return image
 
 

@@ -79,14 +79,7 @@ def create_policy(scope: Scope, new: NewPolicy) -> PolicyRecord:
     )
     scope.session.add(policy)
     scope.session.flush()
-    put_tags(
-        scope,
-        ResourceType.POLICY,
-        policy.id,
-        new.tags,
-        region_id=policy.region_id,
-        created_at=policy.created_at,
-    )
+    put_tags(scope, ResourceType.POLICY, policy, new.tags)
     return policy
 
 

@@ -154,14 +154,7 @@ def _add_instance(
     )
     scope.session.add(instance)
     scope.session.flush()
-    put_tags(
-        scope,
-        ResourceType.INSTANCE,
-        instance.id,
-        new.tags,
-        region_id=instance.region_id,
-        created_at=instance.created_at,
-    )
+    put_tags(scope, ResourceType.INSTANCE, instance, new.tags)
     return instance
 
 

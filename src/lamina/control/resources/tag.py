@@ -1,7 +1,6 @@
 """Put tags on resources that exist, and take them away."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 from sqlalchemy import select
 
@@ -23,25 +22,12 @@ def tag_resources(scope: Scope, kind: str, resource_ids: Sequence[str], tags: Ma
         TagQuotaError: one of them would have too many tags.
     """
     resource_type = require_resources(scope, kind, resource_ids)
-    created_at = _list_creations(scope, resource_type, resource_ids)
-    for resource_id in resource_ids:
-        put_tags(
-            scope,
-            resource_type,
-            resource_id,
-            tags,
-            region_id=scope.region_id,
-            created_at=created_at[resource_id],
-        )
-    _mark_changed(scope, resource_type, resource_ids)
-
-
-def _list_creations(
-    scope: Scope, resource_type: ResourceType, resource_ids: Sequence[str]
-) -> Mapping[str, datetime]:
     table = TABLES[resource_type]
-    found = scope.session.execute(select(table.id, table.created_at).where(table.id.in_(resource_ids)))
-    return dict(found.all())
+    columns = select(table.id, table.region_id, table.created_at)
+    found = {each.id: each for each in scope.session.execute(columns.where(table.id.in_(resource_ids)))}
+    for resource_id in resource_ids:
+        put_tags(scope, resource_type, found[resource_id], tags)
+    _mark_changed(scope, resource_type, resource_ids)
 
 
 def untag_resources(scope: Scope, kind: str, resource_ids: Sequence[str], keys: Sequence[str] | None) -> None:

@@ -73,14 +73,7 @@ def adopt_snapshot(
         snapshot.name = change.name
     scope.session.add(snapshot)
     scope.session.flush()
-    put_tags(
-        scope,
-        ResourceType.SNAPSHOT,
-        snapshot.id,
-        facts.tags,
-        region_id=snapshot.region_id,
-        created_at=snapshot.created_at,
-    )
+    put_tags(scope, ResourceType.SNAPSHOT, snapshot, facts.tags)
     if isinstance(note, Note):
         scope.session.add(NoteRecord(snapshot_id=snapshot.id, revision=note.number, is_noted=True))
     elif note is not None:
@@ -152,11 +145,4 @@ def _adopt_group(scope: Scope, snapshot: SnapshotRecord, facts: GroupFacts | Non
     )
     scope.session.add(group)
     scope.session.flush()
-    put_tags(
-        scope,
-        ResourceType.SNAPSHOT_GROUP,
-        group.id,
-        facts.tags,
-        region_id=group.region_id,
-        created_at=group.created_at,
-    )
+    put_tags(scope, ResourceType.SNAPSHOT_GROUP, group, facts.tags)

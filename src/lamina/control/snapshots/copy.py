@@ -134,9 +134,7 @@ def _add(scope: Scope, source: SnapshotRecord, new: NewCopy, key_id: KeyId | Non
     )
     scope.session.add(copy)
     scope.session.flush()
-    put_tags(
-        scope, ResourceType.SNAPSHOT, copy.id, new.tags, region_id=copy.region_id, created_at=copy.created_at
-    )
+    put_tags(scope, ResourceType.SNAPSHOT, copy, new.tags)
     sum_up_chain(scope.session, copy, scope.clock.now())
     return copy
 

@@ -160,12 +160,5 @@ def _make_row(
 
 def _add(scope: Scope, snapshot: SnapshotRecord, tags: Mapping[str, str]) -> None:
     scope.session.add(snapshot)
-    put_tags(
-        scope,
-        ResourceType.SNAPSHOT,
-        snapshot.id,
-        tags,
-        region_id=snapshot.region_id,
-        created_at=snapshot.created_at,
-    )
+    put_tags(scope, ResourceType.SNAPSHOT, snapshot, tags)
     add_to_chain(scope.session, snapshot, scope.clock.now())

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
@@ -14,24 +15,33 @@ from lamina.control.tags.rules import check_tags
 from lamina.ids import RegionId
 
 
-def put_tags(
-    scope: Scope,
-    resource_type: ResourceType,
-    resource_id: str,
-    tags: Mapping[str, str],
-    *,
-    region_id: RegionId,
-    created_at: datetime,
-) -> None:
+class Tagged(Protocol):
+    """What has tags: a row, or what is known of it."""
+
+    @property
+    def id(self) -> str:
+        """Which one it is."""
+        ...
+
+    @property
+    def region_id(self) -> RegionId:
+        """Where it is, which need not be where the call was made."""
+        ...
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was created, which never changes."""
+        ...
+
+
+def put_tags(scope: Scope, resource_type: ResourceType, resource: Tagged, tags: Mapping[str, str]) -> None:
     """Add tags; a key that the resource has already gets the new value.
 
     Args:
         scope: whose resource it is.
         resource_type: of which kind it is.
-        resource_id: which one it is.
+        resource: which one it is.
         tags: key to value.
-        region_id: where the resource is, which need not be where the call was made.
-        created_at: when the resource was created, which never changes.
 
     Raises:
         TagKeyError: a key breaks the rules.
@@ -41,19 +51,19 @@ def put_tags(
     if not tags:
         return
     check_tags(tags)
-    present = list_tags(scope.session, resource_type, [resource_id])[resource_id]
+    present = list_tags(scope.session, resource_type, [resource.id])[resource.id]
     if len(present.keys() | tags.keys()) > scope.limits.tags_per_resource:
-        raise TagQuotaError(resource_id, scope.limits.tags_per_resource)
+        raise TagQuotaError(resource.id, scope.limits.tags_per_resource)
     for key, value in tags.items():
         scope.session.merge(
             TagRecord(
                 resource_type=resource_type,
-                resource_id=resource_id,
+                resource_id=resource.id,
                 key=key,
                 value=value,
                 account_id=scope.account_id,
-                region_id=region_id,
-                created_at=created_at,
+                region_id=resource.region_id,
+                created_at=resource.created_at,
             )
         )
     scope.session.flush()

@@ -88,14 +88,7 @@ def create_group(scope: Scope, new: NewGroup) -> GroupRecord:
     )
     scope.session.add(group)
     scope.session.flush()
-    put_tags(
-        scope,
-        ResourceType.SNAPSHOT_GROUP,
-        group.id,
-        new.tags,
-        region_id=group.region_id,
-        created_at=group.created_at,
-    )
+    put_tags(scope, ResourceType.SNAPSHOT_GROUP, group, new.tags)
     _start(scope, new, group, disks)
     return group
 
