@@ -15,15 +15,10 @@ from lamina.control.disks.states import DiskRole, DiskState
 from lamina.control.instances.locks import is_in_arrears, list_locks
 from lamina.control.instances.records import InstanceRecord
 from lamina.control.instances.states import LockReason
-from lamina.control.paging import AgeOrder, Page, PageKey, Slice, fetch_slice
+from lamina.control.paging import Page, PageKey, Slice
 from lamina.control.scope import Scope
-from lamina.control.tags.queries import (
-    TaggedKind,
-    fetch_tagged_slice,
-    find_only_tag,
-    has_tags_in_long_list,
-    list_tags,
-)
+from lamina.control.tags.listing import LongList, fetch_long_list
+from lamina.control.tags.queries import list_tags
 from lamina.control.tags.records import ResourceType
 from lamina.ids import ConnectionId, DiskId, InstanceId, KeyId, PolicyId, SnapshotId, ZoneId
 
@@ -34,12 +29,13 @@ _DISK: Final = select(DiskRecord).where(
     DiskRecord.state != DiskState.DELETING,
 )
 
-_TAGGED: Final = TaggedKind(
+_ALL: Final = LongList(
     record=DiskRecord,
     resource_type=ResourceType.DISK,
     id=DiskRecord.id,
     account_id=DiskRecord.account_id,
     region_id=DiskRecord.region_id,
+    created_at=DiskRecord.created_at,
     is_gone=DiskRecord.state == DiskState.DELETING,
 )
 
@@ -108,7 +104,9 @@ def get_disk(scope: Scope, disk_id: DiskId) -> DiskRecord:
 
 def list_disks(scope: Scope, wanted: DiskFilter, part: Slice) -> Page[DiskView]:
     """The disks of the account in the region that match, newest first."""
-    disks, total, has_more = _fetch(scope, wanted, part)
+    disks, total, has_more = fetch_long_list(
+        scope, _ALL, wanted.tags, _match(scope, wanted), part, filters=wanted
+    )
     tags = list_tags(scope.session, ResourceType.DISK, [disk.id for disk in disks])
     hosts = _find_hosts(scope.session, disks)
     is_overdue = is_in_arrears(scope.session, scope.account_id)
@@ -170,22 +168,6 @@ def _find_hosts(session: Session, disks: Sequence[DiskRecord]) -> Mapping[Instan
     ids = {disk.instance_id for disk in disks if disk.instance_id is not None}
     rows = session.scalars(select(InstanceRecord).where(InstanceRecord.id.in_(ids)))
     return {instance.id: instance for instance in rows}
-
-
-def _fetch(scope: Scope, wanted: DiskFilter, part: Slice) -> tuple[list[DiskRecord], int, bool]:
-    tag = find_only_tag(wanted.tags)
-    if tag is not None and wanted == DiskFilter(tags=wanted.tags):
-        return fetch_tagged_slice(scope, _TAGGED, tag, part, filters=wanted)
-    tagged = has_tags_in_long_list(scope, ResourceType.DISK, DiskRecord.id, wanted.tags)
-    query = select(DiskRecord).where(
-        DiskRecord.account_id == scope.account_id,
-        DiskRecord.region_id == scope.region_id,
-        DiskRecord.state != DiskState.DELETING,
-        *_match(scope, wanted),
-        *tagged.conditions,
-    )
-    order = AgeOrder(created_at=DiskRecord.created_at, id=DiskRecord.id)
-    return fetch_slice(scope, query, order, part, filters=wanted, is_short=tagged.is_rare)
 
 
 def _match(scope: Scope, wanted: DiskFilter) -> list[ColumnElement[bool]]:

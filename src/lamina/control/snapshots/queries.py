@@ -12,7 +12,7 @@ from lamina.clock import Clock
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.states import DiskRole
 from lamina.control.keys.queries import require_enabled
-from lamina.control.paging import AgeOrder, Page, PageKey, Slice, fetch_slice
+from lamina.control.paging import Page, PageKey, Slice
 from lamina.control.scope import Scope
 from lamina.control.snapshots.errors import (
     SnapshotDataMissingError,
@@ -27,24 +27,20 @@ from lamina.control.snapshots.states import (
     SnapshotState,
     SnapshotUsage,
 )
-from lamina.control.tags.queries import (
-    TaggedKind,
-    fetch_tagged_slice,
-    find_only_tag,
-    has_tags_in_long_list,
-    list_tags,
-)
+from lamina.control.tags.listing import LongList, fetch_long_list
+from lamina.control.tags.queries import list_tags
 from lamina.control.tags.records import ResourceType
 from lamina.ids import DiskId, InstanceId, KeyId, SnapshotId
 from lamina.tasks.records import TaskRecord
 from lamina.tasks.states import ACTIVE
 
-_TAGGED: Final = TaggedKind(
+_ALL: Final = LongList(
     record=SnapshotRecord,
     resource_type=ResourceType.SNAPSHOT,
     id=SnapshotRecord.id,
     account_id=SnapshotRecord.account_id,
     region_id=SnapshotRecord.region_id,
+    created_at=SnapshotRecord.created_at,
     is_gone=SnapshotRecord.state == SnapshotState.DELETING,
 )
 
@@ -164,7 +160,9 @@ def find_unfinished(scope: Scope, disk_id: DiskId) -> SnapshotRecord | None:
 
 def list_snapshots(scope: Scope, wanted: SnapshotFilter, part: Slice) -> Page[SnapshotView]:
     """The snapshots of the account in the region that match, newest first."""
-    snapshots, total, has_more = _fetch(scope, wanted, part)
+    snapshots, total, has_more = fetch_long_list(
+        scope, _ALL, wanted.tags, _match(scope, wanted), part, filters=wanted
+    )
     return Page(
         items=view_snapshots(scope, snapshots),
         total_count=total,
@@ -208,22 +206,6 @@ def measure_progress(state: SnapshotState, task: TaskRecord | None, clock: Clock
     if done == 0 or elapsed <= 0:
         return percent, None
     return percent, round(elapsed * (known - done) / done)
-
-
-def _fetch(scope: Scope, wanted: SnapshotFilter, part: Slice) -> tuple[list[SnapshotRecord], int, bool]:
-    tag = find_only_tag(wanted.tags)
-    if tag is not None and wanted == SnapshotFilter(tags=wanted.tags):
-        return fetch_tagged_slice(scope, _TAGGED, tag, part, filters=wanted)
-    tagged = has_tags_in_long_list(scope, ResourceType.SNAPSHOT, SnapshotRecord.id, wanted.tags)
-    query = select(SnapshotRecord).where(
-        SnapshotRecord.account_id == scope.account_id,
-        SnapshotRecord.region_id == scope.region_id,
-        SnapshotRecord.state != SnapshotState.DELETING,
-        *_match(scope, wanted),
-        *tagged.conditions,
-    )
-    order = AgeOrder(created_at=SnapshotRecord.created_at, id=SnapshotRecord.id)
-    return fetch_slice(scope, query, order, part, filters=wanted, is_short=tagged.is_rare)
 
 
 def _match(scope: Scope, wanted: SnapshotFilter) -> list[ColumnElement[bool]]:
