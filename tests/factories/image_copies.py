@@ -1,4 +1,4 @@
-"""Images of real bytes, and a second region to copy them to."""
+"""Images of real bytes, and copies of them in a second region."""
 
 from lamina.control.disks.states import DiskRole
 from lamina.control.images.add import ImageFacts
@@ -7,27 +7,14 @@ from lamina.control.images.create import NewImage, create_image
 from lamina.control.images.plan import DiskOfImage
 from lamina.control.images.queries import list_image_disks
 from lamina.control.images.records import ImageRecord
-from lamina.control.regions.create import NewRegion, create_region
-from lamina.control.regions.records import RegionRecord
-from lamina.ids import ImageId, RegionId, SnapshotId, ZoneId
+from lamina.ids import ImageId, RegionId, SnapshotId
 from lamina.transfer.snapshot_source import SnapshotSource
 from lamina.units import KIB
 from tests.factories.installation import Site
+from tests.factories.regions import FAR, NEAR
 
-NEAR = RegionId("cn-hangzhou")
-FAR = RegionId("eu-far-1")
-FAR_ZONE = ZoneId("eu-far-1-a")
 SYSTEM_BYTES = bytes(range(1, 129)) * KIB  # two blocks
 DATA_BYTES = b"more data" * 16 * KIB
-
-
-def add_far_region(site: Site) -> None:
-    with site.installation.database.transaction() as session:
-        if session.get(RegionRecord, FAR) is None:
-            region = NewRegion(
-                id=FAR, local_name="Far", store="store/far", time_zone="UTC", zones={FAR_ZONE: "A"}
-            )
-            create_region(session, site.clock, region)
 
 
 def make_image(

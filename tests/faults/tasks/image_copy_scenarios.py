@@ -6,7 +6,6 @@ from lamina.control.snapshots.states import SnapshotState
 from tests.factories.image_copies import (
     DATA_BYTES,
     SYSTEM_BYTES,
-    add_far_region,
     find_image,
     list_far,
     list_snapshots,
@@ -15,11 +14,12 @@ from tests.factories.image_copies import (
     start_copy,
 )
 from tests.factories.installation import Site
+from tests.factories.regions import add_region
 from tests.faults.tasks.scenario import Scenario
 
 
 def _prepare(site: Site):
-    add_far_region(site)
+    add_region(site)
     return start_copy(site, make_image(site))
 
 

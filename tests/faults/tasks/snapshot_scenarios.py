@@ -4,8 +4,6 @@ from dataclasses import replace
 
 from lamina.blockio.file_volume import list_frozen
 from lamina.control.paging import Slice
-from lamina.control.regions.create import NewRegion, create_region
-from lamina.control.regions.records import RegionRecord
 from lamina.control.snapshots.archive import ARCHIVE_SNAPSHOT, MIN_AGE, archive_snapshot
 from lamina.control.snapshots.copy import NewCopy, copy_snapshot
 from lamina.control.snapshots.copying import COPY_SNAPSHOT
@@ -13,10 +11,11 @@ from lamina.control.snapshots.groups.capture import CAPTURE_GROUP
 from lamina.control.snapshots.groups.create import NewGroup, create_group
 from lamina.control.snapshots.groups.queries import GroupFilter, list_groups
 from lamina.control.snapshots.states import GroupState, SnapshotCategory, SnapshotState
-from lamina.ids import RegionId, ZoneId
+from lamina.ids import RegionId
 from lamina.transfer.snapshot_source import SnapshotSource
 from lamina.units import KIB
 from tests.factories.installation import Site
+from tests.factories.regions import FAR, add_region
 from tests.faults.tasks.scenario import Scenario
 
 CONTENT = bytes(range(1, 129)) * KIB  # two blocks
@@ -58,15 +57,10 @@ def _group_is_undone(site: Site, made) -> None:
 
 def _prepare_copy(site: Site):
     snapshot_id = site.make_snapshot(site.make_imported(CONTENT))
-    far = RegionId("eu-far-1")
-    with site.installation.database.transaction() as session:
-        if session.get(RegionRecord, far) is None:
-            names = {ZoneId("eu-far-1-a"): "A"}
-            region = NewRegion(id=far, local_name="Far", store="store/far", time_zone="UTC", zones=names)
-            create_region(session, site.clock, region)
+    add_region(site)
     with site.scope() as scope:
         allowed = replace(scope, limits=replace(scope.limits, may_copy_snapshots=True))
-        return copy_snapshot(allowed, NewCopy(snapshot_id=snapshot_id, region_id=far)).id
+        return copy_snapshot(allowed, NewCopy(snapshot_id=snapshot_id, region_id=FAR)).id
 
 
 def _list_far(site: Site):

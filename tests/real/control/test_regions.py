@@ -13,7 +13,6 @@ from lamina.ids import RegionId
 from lamina.settings import Settings
 from tests.factories.image_copies import (
     DATA_BYTES,
-    NEAR,
     SYSTEM_BYTES,
     find_image,
     list_snapshots,
@@ -22,6 +21,7 @@ from tests.factories.image_copies import (
     start_copy,
 )
 from tests.factories.installation import open_site
+from tests.factories.regions import NEAR
 
 FAR = RegionId("eu-west")
 

@@ -33,9 +33,9 @@ from lamina.tasks.runner import Runner
 from lamina.tasks.states import ACTIVE
 from lamina.tasks.task import BULK, COPY, QUICK
 from lamina.units import KIB
-from tests.factories.image_copies import FAR, add_far_region
 from tests.factories.installation import ZONE, open_site
 from tests.factories.keys import find_key, list_objects, make_encrypted, make_key, read_clear, with_key
+from tests.factories.regions import FAR, add_region
 
 CONTENT = os.urandom(96 * KIB)
 LANES = {QUICK: 1, COPY: 1, BULK: 1, FILES: 1}
@@ -141,7 +141,7 @@ def check(site, made, *, is_readable):
 @pytest.fixture
 def site(tmp_path):
     with open_site(tmp_path, limits=Limits(may_copy_snapshots=True)) as opened:
-        add_far_region(opened)
+        add_region(opened)
         yield opened
 
 

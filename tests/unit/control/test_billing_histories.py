@@ -28,11 +28,12 @@ from lamina.control.snapshots.records import NoteRecord, SnapshotRecord
 from lamina.control.snapshots.sizes import count_sizes
 from lamina.control.snapshots.states import HolderKind
 from lamina.units import KIB
-from tests.factories.image_copies import FAR, NEAR, add_far_region, list_snapshots, start_copy
+from tests.factories.image_copies import list_snapshots, start_copy
 from tests.factories.images import make_image
 from tests.factories.installation import open_site
 from tests.factories.keys import make_encrypted, make_key, with_key
 from tests.factories.payments import write_terms
+from tests.factories.regions import FAR, NEAR, add_region
 
 BLOCK = 64 * KIB
 BLOCKS = 6
@@ -70,7 +71,7 @@ class Story:
         self.known: dict[str, Seen] = {}
         self.disks: dict[str, list[int]] = {}
         self.number = 0
-        add_far_region(site)
+        add_region(site)
         self.near_key, self.far_key = make_key(site), make_key(site, region_id=FAR)
         for make in (site.make_imported, lambda content: make_encrypted(site, content, self.near_key)):
             disk_id = make(b"")

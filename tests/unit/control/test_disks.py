@@ -20,7 +20,6 @@ from lamina.control.disks.queries import DiskFilter, get_disk, list_disks
 from lamina.control.disks.reset import reset_disk
 from lamina.control.disks.states import TRANSITIONS, DiskRole, DiskState
 from lamina.control.paging import Slice
-from lamina.control.regions.create import NewRegion, create_region
 from lamina.control.regions.errors import ZoneNotFoundError
 from lamina.control.snapshots.errors import (
     SnapshotInProgressError,
@@ -29,9 +28,10 @@ from lamina.control.snapshots.errors import (
 )
 from lamina.control.snapshots.holds import list_usages
 from lamina.control.snapshots.states import SnapshotState, SnapshotUsage
-from lamina.ids import DiskId, RegionId, SnapshotId, ZoneId
+from lamina.ids import DiskId, SnapshotId, ZoneId
 from lamina.units import GIB, MIB
 from tests.factories.installation import ZONE
+from tests.factories.regions import FAR, add_region
 
 
 def new(**options) -> NewDisk:
@@ -124,21 +124,12 @@ def test_a_disk_from_a_snapshot_holds_its_bytes_and_is_never_smaller(site):
 def test_a_disk_needs_an_accomplished_snapshot_of_its_account_and_region(site):
     source = site.make_imported(b"x")
     snapshot_id = site.start_snapshot(source)
-    other = RegionId("eu-central-1")
-    with site.scope() as scope:
-        with pytest.raises(SnapshotNotReadyError):
-            create_disk(scope, new(snapshot_id=snapshot_id))
-        region = NewRegion(
-            id=other,
-            local_name="x",
-            store="store/eu",
-            time_zone="Europe/Berlin",
-            zones={ZoneId("eu-central-1a"): "a"},
-        )
-        create_region(scope.session, site.clock, region)
+    far_zone = add_region(site)
+    with site.scope() as scope, pytest.raises(SnapshotNotReadyError):
+        create_disk(scope, new(snapshot_id=snapshot_id))
     site.work()
-    with site.scope(region_id=other) as scope, pytest.raises(SnapshotNotFoundError):
-        create_disk(scope, new(snapshot_id=snapshot_id, zone_id=ZoneId("eu-central-1a")))
+    with site.scope(region_id=FAR) as scope, pytest.raises(SnapshotNotFoundError):
+        create_disk(scope, new(snapshot_id=snapshot_id, zone_id=far_zone))
     with site.as_another_account().scope() as scope, pytest.raises(SnapshotNotFoundError):
         create_disk(scope, new(snapshot_id=snapshot_id))
 

@@ -56,10 +56,7 @@ from lamina.tasks.task import COPY, QUICK
 from lamina.units import KIB, MIB
 from tests.factories.image_copies import (
     DATA_BYTES,
-    FAR,
-    NEAR,
     SYSTEM_BYTES,
-    add_far_region,
     find_image,
     list_far,
     list_snapshots,
@@ -69,13 +66,14 @@ from tests.factories.image_copies import (
     start_copy,
 )
 from tests.factories.installation import open_site
+from tests.factories.regions import FAR, NEAR, add_region
 from tests.factories.tasks import change_step
 
 
 @pytest.fixture
 def site(tmp_path):
     with open_site(tmp_path, limits=Limits(manual_snapshots_per_disk=2)) as opened:
-        add_far_region(opened)
+        add_region(opened)
         yield opened
 
 
@@ -159,7 +157,7 @@ def test_a_copy_within_the_region_moves_no_data_and_stands_alone(site):
 
 def test_the_next_version_is_copied_as_a_difference_and_the_same_one_not_at_all(tmp_path):
     with open_site(tmp_path) as site:
-        add_far_region(site)
+        add_region(site)
         content = bytes(range(256)) * 256 * 64  # 4 MiB
         disk_id = site.make_imported(content, role=DiskRole.SYSTEM)
         first = make_image_of(site, [DiskOfImage(snapshot_id=site.make_snapshot(disk_id))])
@@ -398,7 +396,7 @@ def test_an_image_without_its_data_is_refused_and_a_sharer_is_told_no_snapshot(s
 
 def test_snapshots_of_copies_come_back_without_the_database(tmp_path):
     with open_site(tmp_path) as site:
-        add_far_region(site)
+        add_region(site)
         image_id = make_image(site)
         copies = [
             each
@@ -411,7 +409,7 @@ def test_snapshots_of_copies_come_back_without_the_database(tmp_path):
     for name in ("root.key", "store"):
         (tmp_path / "data" / name).rename(second / name)
     with open_site(second.parent) as site:
-        add_far_region(site)
+        add_region(site)
         recover(site.installation)
         for snapshot_id, row in before.items():
             found = site.snapshot(snapshot_id)

@@ -47,14 +47,7 @@ from lamina.control.snapshots.sizes import count_sizes
 from lamina.control.snapshots.states import SnapshotState
 from lamina.database import Record
 from lamina.units import GIB, KIB
-from tests.factories.image_copies import (
-    FAR,
-    add_far_region,
-    find_image,
-    list_snapshots,
-    make_image_of,
-    start_copy,
-)
+from tests.factories.image_copies import find_image, list_snapshots, make_image_of, start_copy
 from tests.factories.images import make_system_snapshot, share
 from tests.factories.installation import ZONE, open_site
 from tests.factories.keys import (
@@ -65,6 +58,7 @@ from tests.factories.keys import (
     read_clear,
     with_key,
 )
+from tests.factories.regions import FAR, add_region
 
 CONTENT = os.urandom(96 * KIB)
 
@@ -72,7 +66,7 @@ CONTENT = os.urandom(96 * KIB)
 @pytest.fixture
 def site(tmp_path):
     with open_site(tmp_path, limits=Limits(may_copy_snapshots=True)) as opened:
-        add_far_region(opened)
+        add_region(opened)
         yield opened
 
 

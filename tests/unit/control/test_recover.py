@@ -9,15 +9,15 @@ from sqlalchemy import delete
 from lamina.control.disks.records import DiskRecord
 from lamina.control.disks.resize import resize_disk
 from lamina.control.recover import recover
-from lamina.control.regions.create import NewRegion, create_region
 from lamina.control.scope import Limits
 from lamina.control.snapshots.compare import compare_with_stores
 from lamina.control.snapshots.copy import NewCopy, copy_snapshot
 from lamina.database import Record
 from lamina.engine.format import KIND_REVOCATION
 from lamina.engine.manifest import first_body_key
-from lamina.ids import RegionId, SnapshotId, ZoneId
+from lamina.ids import RegionId, SnapshotId
 from tests.factories.installation import open_site
+from tests.factories.regions import add_region
 
 NEAR = RegionId("cn-hangzhou")
 BEFORE = RegionId("ap-before-1")  # recovered before the region of the disks
@@ -27,16 +27,8 @@ BEHIND = RegionId("eu-behind-1")
 @pytest.fixture
 def site(tmp_path):
     with open_site(tmp_path, limits=Limits(may_copy_snapshots=True)) as opened:
-        with opened.installation.database.transaction() as session:
-            for region_id in (BEFORE, BEHIND):
-                region = NewRegion(
-                    id=region_id,
-                    local_name="Far",
-                    store=f"store/{region_id}",
-                    time_zone="Europe/Berlin",
-                    zones={ZoneId(f"{region_id}-a"): "A"},
-                )
-                create_region(session, opened.clock, region)
+        for region_id in (BEFORE, BEHIND):
+            add_region(opened, region_id)
         yield opened
 
 

@@ -7,7 +7,6 @@ import pytest
 from lamina.control.disks.categories import DiskCategory
 from lamina.control.disks.create import NewDisk, create_disk
 from lamina.control.disks.errors import SnapshotMismatchError
-from lamina.control.regions.create import NewRegion, create_region
 from lamina.control.scope import Limits
 from lamina.control.snapshots.archive import MIN_AGE, archive_snapshot
 from lamina.control.snapshots.copy import NewCopy, copy_snapshot
@@ -23,12 +22,11 @@ from lamina.control.snapshots.errors import (
 )
 from lamina.control.snapshots.states import SnapshotState
 from lamina.engine.manifest import CaptureMode
-from lamina.ids import RegionId, ZoneId
+from lamina.ids import RegionId
 from lamina.units import KIB, MIB
 from tests.factories.installation import open_site
+from tests.factories.regions import FAR, FAR_ZONE, add_region
 
-FAR = RegionId("eu-far-1")
-FAR_ZONE = ZoneId("eu-far-1-a")
 LIMITS = Limits(may_copy_snapshots=True, manual_snapshots_per_disk=3)
 CONTENT = bytes(range(256)) * 256 * 8  # eight blocks
 
@@ -36,15 +34,7 @@ CONTENT = bytes(range(256)) * 256 * 8  # eight blocks
 @pytest.fixture
 def site(tmp_path):
     with open_site(tmp_path, limits=LIMITS) as opened:
-        with opened.installation.database.transaction() as session:
-            region = NewRegion(
-                id=FAR,
-                local_name="Far",
-                store="store/far",
-                time_zone="Europe/Berlin",
-                zones={FAR_ZONE: "A"},
-            )
-            create_region(session, opened.clock, region)
+        add_region(opened)
         yield opened
 
 

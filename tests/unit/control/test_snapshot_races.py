@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete, select
 
-from lamina.control.regions.create import NewRegion, create_region
 from lamina.control.repositories import Repositories
 from lamina.control.scope import Limits
 from lamina.control.snapshots.copy import NewCopy, copy_snapshot
@@ -16,12 +15,12 @@ from lamina.control.snapshots.records import NoteRecord, SnapshotRecord
 from lamina.control.snapshots.restart import restart_snapshots
 from lamina.control.snapshots.states import SnapshotState
 from lamina.failures import Fault
-from lamina.ids import RegionId, ZoneId
+from lamina.ids import RegionId
 from lamina.tasks.records import TaskRecord
 from tests.factories.installation import open_site
 from tests.factories.keys import make_key, with_key
+from tests.factories.regions import NEAR, add_region
 
-NEAR = RegionId("cn-hangzhou")
 FAR = RegionId("ap-far-1")
 DAY = timedelta(days=1)
 
@@ -29,15 +28,7 @@ DAY = timedelta(days=1)
 @pytest.fixture
 def site(tmp_path):
     with open_site(tmp_path, limits=Limits(may_copy_snapshots=True)) as opened:
-        with opened.installation.database.transaction() as session:
-            region = NewRegion(
-                id=FAR,
-                local_name="Far",
-                store="store/far",
-                time_zone="Europe/Berlin",
-                zones={ZoneId("ap-far-1-a"): "A"},
-            )
-            create_region(session, opened.clock, region)
+        add_region(opened, FAR)
         yield opened
 
 
