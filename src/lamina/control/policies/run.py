@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from lamina.control.disks.records import DiskRecord
 from lamina.control.installation import Installation
 from lamina.control.policies.eviction import make_room
-from lamina.control.policies.queries import covers
+from lamina.control.policies.queries import covers, is_suspended
 from lamina.control.policies.records import PolicyRecord, RunRecord
 from lamina.control.policies.schedule import open_zone
 from lamina.control.policies.states import RunOutcome
@@ -124,6 +124,9 @@ def _start_one(scope: Scope, task: RunArguments, new: NewSnapshot) -> RunRecord:
         point=task.point,
         recorded_at=scope.clock.now(),
     )
+    if is_suspended(scope):  # since the run began
+        run.outcome, run.reason = RunOutcome.SKIPPED, "the account is suspended for overdue payments"
+        return run
     try:
         with scope.session.begin_nested():  # nothing is evicted for a snapshot that then cannot be started
             make_room(scope, new.disk_id)

@@ -243,6 +243,19 @@ def test_a_suspended_account_has_no_runs(site, policies, disk_id):
     assert policies.runs(disk_id) == [(at(15), "started")]
 
 
+def test_an_account_that_is_suspended_during_a_run_gets_no_more_snapshots_of_it(site, policies, disk_id):
+    policies.make(disk_id)
+    policies.advance(hours=1)
+    policies.look()
+    with site.scope() as scope:
+        set_standing(scope.session, scope.account_id, AccountStanding.SUSPENDED)
+    site.work()
+    assert policies.automatic(disk_id) == []
+    assert policies.runs(disk_id) == [(at(13), "skipped")]
+    assert "overdue payments" in policies.reasons(disk_id)[0]
+    assert policies.runs() == [(at(13), "finished")]
+
+
 def test_one_bad_disk_does_not_stop_the_others(site, policies):
     disks = [site.make_imported(DATA[:4096]) for _ in range(23)]  # more than a batch
     never_used = site.make_disk()
