@@ -1,12 +1,14 @@
 """Ctrl-C and SIGTERM: stop cleanly the first time, at once the second time."""
 
+import contextlib
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final, NoReturn
 
-from lamina.cli.output import say
 from lamina.clock import SystemClock
 from lamina.failures import Cancelled
 
@@ -24,7 +26,7 @@ def stopping_by(stop: Callable[[], None]) -> Iterator[None]:
 
     def handle(_number: int, _frame: FrameType | None) -> None:
         put_back()
-        say("stopping; once more to stop without tidying up")
+        _tell("stopping; once more to stop without tidying up\n")
         stop()
 
     for number in _SIGNALS:
@@ -33,6 +35,12 @@ def stopping_by(stop: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         put_back()
+
+
+def _tell(line: str) -> None:
+    """Past Python's buffers: the signal may have come in the middle of a write to them, which takes no second one."""
+    with contextlib.suppress(OSError, ValueError):
+        os.write(sys.stderr.fileno(), line.encode())
 
 
 def raise_cancelled() -> NoReturn:
