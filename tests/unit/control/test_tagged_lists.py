@@ -148,3 +148,33 @@ def test_a_far_page_is_found_along_the_tags(site, kind, expected, monkeypatch):
         for offset in (5, 9, 7, len(expected) - 1, len(expected), len(expected) + 5):
             ids, page = kind.list_page(scope, TAG, Slice(limit=4, offset=offset))
             assert (ids, page.total_count) == (expected[offset : offset + 4], len(expected))
+
+
+@pytest.fixture
+def remembering(monkeypatch):
+    """Every list is a long one, and what is known of it lasts."""
+    monkeypatch.setattr("lamina.control.paging.FAR", 5)
+    monkeypatch.setattr("lamina.control.long_lists._LONG", 0)
+    monkeypatch.setattr("lamina.control.long_lists._LASTING", 10**9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_far_page_is_found_from_every_place_that_is_known(site, kind, expected, remembering, seed):
+    offsets = random.Random(seed).choices(range(5, len(expected) + 3), k=20)
+    with site.scope() as scope:
+        for offset in offsets:
+            ids, page = kind.list_page(scope, TAG, Slice(limit=4, offset=offset))
+            assert (ids, page.total_count) == (expected[offset : offset + 4], len(expected))
+
+
+def test_the_last_page_stays_the_end_of_a_list_that_grows(site, kind, expected, remembering):
+    last = len(expected) - 3
+    with site.scope() as scope:
+        kind.list_page(scope, TAG, Slice(limit=4))  # counts it
+        for number in range(5):
+            row_id = f"x-new-{number}"
+            scope.session.add(kind.make(scope, row_id, START + timedelta(days=1), is_gone=False))
+            scope.session.flush()
+            tag_resources(scope, kind.name, [row_id], TAG)
+        ids, page = kind.list_page(scope, TAG, Slice(limit=4, offset=last))
+        assert (ids, page.total_count) == (expected[last:], len(expected))
