@@ -4,12 +4,10 @@ The export lives in this process and reads and writes through the data actions, 
 NBD (qemu, nbd-client, nbdcopy) can use the disk while the service keeps watch over it.
 """
 
-import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 import click
@@ -21,6 +19,7 @@ from lamina.cli.client import EcsClient
 from lamina.cli.disk.connection import DiskConnection, connect_disk
 from lamina.cli.output import json_option, print_json, say
 from lamina.cli.session import with_client
+from lamina.cli.stopping import stopping_by
 from lamina.failures import Fault
 from lamina.units import GIB, MIB
 
@@ -45,13 +44,7 @@ _FLAGS: Final = {"data": 0, "zero": 2, "hole": 3}
 def connect(client: EcsClient, *, disk_id: str, path: Path, as_json: bool) -> None:
     """Serve DISK over NBD until interrupted. While it is served, it is neither rolled back nor deleted."""
     stopping = threading.Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    with connect_disk(client, disk_id) as connection:
+    with stopping_by(stopping.set), connect_disk(client, disk_id) as connection:
         export = RemoteDisk(disk_id, connection)
         server = NbdServer({export.name: export}, UnixAddress(path=path), threads=_THREADS)
         watcher = threading.Thread(target=_watch_lease, args=(connection, stopping), daemon=True)
