@@ -131,6 +131,15 @@ class Repositories:
             self._open[place] = found
             return found
 
+    def is_disconnected(self, place: Place) -> bool:
+        """Whether the folder of a repository is not where it would be; of a store that is no directory nobody can tell.
+
+        Raises:
+            RegionNotFoundError: there is no such region.
+        """
+        location = self.locate(place.account_id, place.region_id, place.key_id)
+        return not is_remote(location) and not Path(location).is_dir()
+
     def forget_destroyed(self) -> None:
         """Let go of repositories whose key was destroyed, by whichever process, and remove their caches on this host.
 

@@ -6,19 +6,25 @@
     forget   the material before is destroyed, since nothing is sealed with it any more
 
 Wherever this is interrupted everything can be read: repositories are tried with every version that is there, a disk
-says which one seals its secret, and none is destroyed before all are done. So there is nothing to undo, either.
+says which one seals its secret, and none is destroyed before all are done. So there is nothing to undo, either. What
+the rows name and is not there is out of reach, not gone: the material before stays until it is back.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from lamina.control.disks.records import DiskRecord
+from lamina.control.disks.states import DiskState
 from lamina.control.installation import Installation
 from lamina.control.keys.queries import find_usable_key
 from lamina.control.keys.records import KeyRecord
 from lamina.control.repositories import Place
 from lamina.control.scope import Scope
+from lamina.control.snapshots.stored import require_no_data
+from lamina.failures import Fault
 from lamina.ids import AccountId, KeyId, RegionId, TaskId
 from lamina.tasks.context import StepContext
 from lamina.tasks.outcome import Outcome
@@ -26,6 +32,7 @@ from lamina.tasks.queue import enqueue
 from lamina.tasks.task import QUICK, Step, TaskKind
 
 _RENEW: Final = "renew"
+_WITHOUT_FILES: Final = (DiskState.CREATING, DiskState.DELETING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,19 +82,31 @@ def _renew(plant: Installation, task: RotateArguments, context: StepContext) -> 
 
 def _change(plant: Installation, task: RotateArguments, context: StepContext) -> None:
     repository = plant.repositories.find(task.account_id, task.region_id, task.key_id)
-    if repository is not None:
+    if repository is None:
+        require_no_data(plant, task.place)
+    else:
         repository.change_secret(plant.repositories.derive_secret(task.place, _load(context)))
 
 
 def _rewrap(plant: Installation, task: RotateArguments, context: StepContext) -> None:
     version = _load(context)
-    disks = plant.volumes.list_disks()
+    with plant.database.reading() as session:
+        known = session.scalars(
+            select(DiskRecord.id).where(
+                DiskRecord.key_id == task.key_id, DiskRecord.state.not_in(_WITHOUT_FILES)
+            )
+        ).all()
+    disks = sorted({*plant.volumes.list_disks(), *known})
     for done, disk_id in enumerate(disks):
         context.check()
         context.progress(done, len(disks))
         found = plant.volumes.keys.find(disk_id)
         if found is not None and found[0] == task.key_id:
             plant.volumes.keys.rewrap(disk_id, version)
+        elif disk_id in known:
+            raise Fault(
+                f"the files of disk {disk_id} are not there; is their file system mounted?", retryable=True
+            )
 
 
 def _forget(plant: Installation, task: RotateArguments, context: StepContext) -> None:
