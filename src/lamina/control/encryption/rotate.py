@@ -91,12 +91,11 @@ def _change(plant: Installation, task: RotateArguments, context: StepContext) ->
 def _rewrap(plant: Installation, task: RotateArguments, context: StepContext) -> None:
     version = _load(context)
     with plant.database.reading() as session:
-        known = session.scalars(
-            select(DiskRecord.id).where(
-                DiskRecord.key_id == task.key_id, DiskRecord.state.not_in(_WITHOUT_FILES)
-            )
-        ).all()
-    disks = sorted({*plant.volumes.list_disks(), *known})
+        with_files = DiskRecord.state.not_in(_WITHOUT_FILES)
+        known = set(
+            session.scalars(select(DiskRecord.id).where(DiskRecord.key_id == task.key_id, with_files))
+        )
+    disks = sorted(known.union(plant.volumes.list_disks()))
     for done, disk_id in enumerate(disks):
         context.check()
         context.progress(done, len(disks))
