@@ -23,10 +23,13 @@ from lamina.control.provisioning.errors import (
     ImageFamilyNotFoundError,
 )
 from lamina.control.provisioning.plan import InstanceDisk
-from lamina.control.provisioning.reinit import reinit_disk
+from lamina.control.provisioning.reinit import REINIT_DISK, reinit_disk
 from lamina.control.provisioning.restart import restart_emptied_disks, restart_instances
 from lamina.control.snapshots.errors import SnapshotHeldByImageError
+from lamina.failures import Fault
 from lamina.tasks.records import TaskRecord
+from lamina.tasks.runner import Runner
+from lamina.tasks.task import ATTEMPTS_MAX, COPY
 from tests.factories.images import make_image, make_system_snapshot, remove_image, share
 from tests.factories.instances import (
     attach,
@@ -41,6 +44,7 @@ from tests.factories.instances import (
     start,
     stop,
 )
+from tests.factories.tasks import change_step, then_raise
 
 ROOT, DATA = b"root" * 1024, b"data" * 1024
 
@@ -287,6 +291,31 @@ def test_bringing_back_goes_on_when_the_image_is_unshared_and_the_task_is_lost(s
     assert site.read(system.id, 0, len(ROOT)) == ROOT
     start(site, instance_id)
     assert find_instance(site, instance_id).state is InstanceState.RUNNING
+
+
+def test_a_disk_that_is_half_brought_back_is_not_in_use_until_it_is_whole(site):
+    instance_id = make_instance(site, image_id=make_full_image(site), is_running=True)
+    stop(site, instance_id)
+    system, _ = list_disks_of(site, instance_id)
+    site.write(system.id, 0, b"mine")
+    with site.scope() as scope:
+        reinit_disk(scope, system.id)
+    plant = site.installation
+    broken = change_step(REINIT_DISK, 1, run=then_raise(Fault("the store is away", retryable=False)))
+    Runner(plant.database, site.clock, plant, [broken], {COPY: 1}).run_until_idle()
+    assert site.disk(system.id).state is DiskState.REINITING
+    store = plant.directory / "store"
+    away = store.rename(store.with_name("away"))
+    restart_emptied_disks(plant)
+    for _ in range(2 * ATTEMPTS_MAX):
+        site.work()
+        site.clock.advance(timedelta(minutes=2))
+    assert site.disk(system.id).state is DiskState.REINITING
+    away.rename(store)
+    restart_emptied_disks(plant)
+    site.work()
+    assert site.disk(system.id).state is DiskState.IN_USE
+    assert site.read(system.id, 0, len(ROOT)) == ROOT
 
 
 def reinit(site, disk_id):
