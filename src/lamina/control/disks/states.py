@@ -36,6 +36,10 @@ TRANSITIONS: Final[dict[DiskState, frozenset[DiskState]]] = {
 }
 
 
+WITHOUT_FILES: Final = (DiskState.CREATING, DiskState.DELETING)
+"""The states in which a disk may have no files."""
+
+
 class DiskRole(Enum):
     """What a disk is to its instance."""
 

@@ -48,8 +48,8 @@ class VolumeMissingError(Fault):
 
     def __init__(self, disk_id: DiskId, path: Path) -> None:
         super().__init__(
-            f"the bytes of disk {disk_id} are missing: there is no {path}; bring the file back from a copy, "
-            "or make a new disk from a snapshot",
+            f"the bytes of disk {disk_id} are missing: there is no {path}; is its file system mounted? Otherwise bring "
+            "the file back from a copy, or make a new disk from a snapshot",
             retryable=False,
         )
 
@@ -77,6 +77,10 @@ class Volumes:
     def list_disks(self) -> list[DiskId]:
         """The disks that have a folder, sorted; not what else lies there, such as the `lost+found` of a file system."""
         return sorted(DiskId(path.name) for path in self.folder.glob("d-*") if path.is_dir())
+
+    def is_empty(self) -> bool:
+        """Whether no disk has a folder."""
+        return next(self.folder.glob("d-*"), None) is None
 
     def create(self, disk_id: DiskId, size_bytes: int, sealing: Sealing | None = None) -> Volume:
         """An empty disk, durable after its first flush; one that is there already is emptied.

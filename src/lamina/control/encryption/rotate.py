@@ -17,14 +17,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lamina.control.disks.records import DiskRecord
-from lamina.control.disks.states import DiskState
+from lamina.control.disks.states import WITHOUT_FILES
+from lamina.control.disks.volumes import VolumeMissingError
 from lamina.control.installation import Installation
 from lamina.control.keys.queries import find_usable_key
 from lamina.control.keys.records import KeyRecord
 from lamina.control.repositories import Place
 from lamina.control.scope import Scope
 from lamina.control.snapshots.stored import require_no_data
-from lamina.failures import Fault
 from lamina.ids import AccountId, KeyId, RegionId, TaskId
 from lamina.tasks.context import StepContext
 from lamina.tasks.outcome import Outcome
@@ -32,7 +32,6 @@ from lamina.tasks.queue import enqueue
 from lamina.tasks.task import QUICK, Step, TaskKind
 
 _RENEW: Final = "renew"
-_WITHOUT_FILES: Final = (DiskState.CREATING, DiskState.DELETING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +90,7 @@ def _change(plant: Installation, task: RotateArguments, context: StepContext) ->
 def _rewrap(plant: Installation, task: RotateArguments, context: StepContext) -> None:
     version = _load(context)
     with plant.database.reading() as session:
-        with_files = DiskRecord.state.not_in(_WITHOUT_FILES)
+        with_files = DiskRecord.state.not_in(WITHOUT_FILES)
         known = set(
             session.scalars(select(DiskRecord.id).where(DiskRecord.key_id == task.key_id, with_files))
         )
@@ -103,9 +102,7 @@ def _rewrap(plant: Installation, task: RotateArguments, context: StepContext) ->
         if found is not None and found[0] == task.key_id:
             plant.volumes.keys.rewrap(disk_id, version)
         elif disk_id in known:
-            raise Fault(
-                f"the files of disk {disk_id} are not there; is their file system mounted?", retryable=True
-            )
+            raise VolumeMissingError(disk_id, plant.volumes.raw_path(disk_id))
 
 
 def _forget(plant: Installation, task: RotateArguments, context: StepContext) -> None:
