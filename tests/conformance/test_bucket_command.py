@@ -6,20 +6,28 @@ import os
 import socket
 import threading
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 
 import pytest
 
 from lamina.cli.bucket_transfer import ObjectAddress, get_file, put_file
 from lamina.cli.client import EcsClient, Profile
-from lamina.clock import ManualClock
+from lamina.clock import SystemClock
 from lamina.failures import Fault, Refusal
 from lamina.transfer.progress import Progress
 from tests.conformance.conftest import REGION
 from tests.conformance.test_buckets import curl, list_keys, make_bucket, put
 
 MIB = 1 << 20
-HASTE = ManualClock(datetime.now(UTC))  # pauses between attempts are not waited for
+
+
+class HastyClock(SystemClock):
+    """Pauses between attempts are not waited for."""
+
+    def sleep(self, seconds):
+        pass
+
+
+HASTE = HastyClock()
 
 
 @pytest.fixture
