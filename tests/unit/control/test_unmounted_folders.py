@@ -7,16 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from lamina.control.disks.create import ImportedDisk, import_disk
-from lamina.control.disks.states import DiskState
 from lamina.control.snapshots.compare import compare_with_stores
 from lamina.control.snapshots.delete import delete_snapshot
 from lamina.control.snapshots.restart import restart_snapshots
 from lamina.control.snapshots.states import SnapshotState
 from lamina.tasks.records import TaskRecord
 from lamina.tasks.task import ATTEMPTS_MAX
-from lamina.units import KIB, MIB
-from tests.factories.installation import ZONE
+from lamina.units import KIB
 from tests.factories.keys import (
     NEAR,
     find_key,
@@ -58,15 +55,6 @@ def test_a_capture_makes_no_new_repository(site):
         assert site.snapshot(second).state is SnapshotState.FAILED
     third = site.make_snapshot(disk_id)
     assert sorted(site.list_stored()) == sorted([first, third])
-
-
-def test_a_new_disk_is_not_made_in_place_of_the_others(site):
-    site.make_imported(b"x")
-    with unmounted(site, "disks"):
-        with site.scope() as scope:
-            import_disk(scope, ImportedDisk(zone_id=ZONE, size_bytes=MIB))
-        work_in_vain(site)
-    assert site.disk(site.make_imported(b"y")).state is DiskState.AVAILABLE
 
 
 def test_whoever_lost_a_store_for_good_makes_its_folder_and_goes_on(site):

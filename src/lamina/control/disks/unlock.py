@@ -1,10 +1,7 @@
 """Opening the bytes of disks for tasks: the key of an encrypted one must be enabled, and its row names it."""
 
-from sqlalchemy import select
-
 from lamina.control.disks.records import DiskRecord
-from lamina.control.disks.states import WITHOUT_FILES
-from lamina.control.disks.volumes import Sealing, Volume, VolumeMissingError
+from lamina.control.disks.volumes import Sealing, Volume
 from lamina.control.installation import Installation
 from lamina.control.keys.queries import require_enabled
 from lamina.control.keys.records import KeyRecord
@@ -16,12 +13,9 @@ def make_volume(plant: Installation, disk_id: DiskId, size_bytes: int) -> Volume
 
     Raises:
         KeyNotEnabledError, KeyDestroyedError: its key cannot be used now.
-        VolumeMissingError: there are no files of any disk, so that their file system may not be mounted.
         Fault: the file system has no room, or failed.
     """
     sealing = find_sealing(plant, disk_id)
-    if plant.volumes.is_empty():
-        _require_first(plant)
     return plant.volumes.create(disk_id, size_bytes, sealing)
 
 
@@ -34,14 +28,6 @@ def open_volume(plant: Installation, disk_id: DiskId) -> Volume:
     """
     find_sealing(plant, disk_id)
     return plant.volumes.open(disk_id)
-
-
-def _require_first(plant: Installation) -> None:
-    """Let only an installation pass in which no disk has files."""
-    with plant.database.reading() as session:
-        other = session.scalar(select(DiskRecord.id).where(DiskRecord.state.not_in(WITHOUT_FILES)).limit(1))
-    if other is not None:
-        raise VolumeMissingError(other, plant.volumes.raw_path(other))
 
 
 def find_sealing(plant: Installation, disk_id: DiskId) -> Sealing | None:

@@ -78,10 +78,6 @@ class Volumes:
         """The disks that have a folder, sorted; not what else lies there, such as the `lost+found` of a file system."""
         return sorted(DiskId(path.name) for path in self.folder.glob("d-*") if path.is_dir())
 
-    def is_empty(self) -> bool:
-        """Whether no disk has a folder."""
-        return next(self.folder.glob("d-*"), None) is None
-
     def create(self, disk_id: DiskId, size_bytes: int, sealing: Sealing | None = None) -> Volume:
         """An empty disk, durable after its first flush; one that is there already is emptied.
 
