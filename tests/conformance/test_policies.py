@@ -179,22 +179,6 @@ def test_b21_e23_a_second_policy_takes_the_place_of_the_first(account):
         ),
         (
             {
-                "copy_encryption_configuration": m.CreateAutoSnapshotPolicyRequestCopyEncryptionConfiguration(
-                    encrypted=True
-                )
-            },
-            (400, "InvalidParameter.KmsNotEnabled"),
-        ),
-        (
-            {
-                "copy_encryption_configuration": m.CreateAutoSnapshotPolicyRequestCopyEncryptionConfiguration(
-                    kmskey_id="k"
-                )
-            },
-            (400, "InvalidParameter.EncryptedIllegal"),
-        ),
-        (
-            {
                 "tag": [
                     m.CreateAutoSnapshotPolicyRequestTag(key="k", value="1"),
                     m.CreateAutoSnapshotPolicyRequestTag(key="k", value="2"),

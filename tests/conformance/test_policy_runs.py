@@ -19,14 +19,16 @@ from lamina.control.accounts.standing import set_standing
 from lamina.control.accounts.states import AccountStanding
 from lamina.control.first_start import furnish
 from lamina.control.installation import Installation, open_installation
+from lamina.control.policies.copies import copy_automatic_snapshots
 from lamina.control.policies.due import run_due_policies
+from lamina.control.regions.create import NewRegion, create_region
 from lamina.control.scope import Limits
 from lamina.control.snapshots.expire import expire_snapshots
 from lamina.processes.api import make_app
 from lamina.processes.worker import working
 from lamina.settings import Settings
 from tests.conformance.conftest import REGION, Service, wait_until
-from tests.conformance.test_policies import apply, create, describe, modify
+from tests.conformance.test_policies import apply, create, describe, modify, refusal
 
 DATA = os.urandom(1 << 20) + bytes(1 << 20) + os.urandom(4096)
 EVERY_HOUR = {
@@ -34,6 +36,7 @@ EVERY_HOUR = {
     "repeat_weekdays": json.dumps([str(day) for day in range(1, 8)]),
 }
 QUOTA = 2
+FAR, FAR_ZONE = "eu-far-1", "eu-far-1-a"
 
 
 @dataclass
@@ -66,7 +69,7 @@ def listening(installation):
 @pytest.fixture
 def movable(tmp_path):
     clock = ManualClock(datetime(2026, 1, 1, 12, 0, tzinfo=UTC))
-    limits = Limits(automatic_snapshots_per_disk=QUOTA)
+    limits = Limits(automatic_snapshots_per_disk=QUOTA, may_copy_snapshots=True)
     settings = Settings(cache_dir=tmp_path / "cache", workers=2)
     with open_installation(tmp_path / "data", settings, clock, limits=limits) as installation:
         furnish(installation)
@@ -208,6 +211,90 @@ def test_what_was_missed_is_recorded_and_not_made_up_for(movable, owner):
         ("2026-01-01T14:00:00Z", "missed"),
     ]
     assert list_snapshots(owner, disk_id) == []
+
+
+def make_key(account, region_id):
+    return account.lamina().call("CreateKey", {"RegionId": region_id})["KeyMetadata"]["KeyId"]
+
+
+def copying(**options):
+    """A policy of every hour whose copies go to the far region, encrypted so."""
+    configuration = m.CreateAutoSnapshotPolicyRequestCopyEncryptionConfiguration(**options)
+    return {
+        **EVERY_HOUR,
+        "enable_cross_region_copy": True,
+        "target_copy_regions": json.dumps([FAR]),
+        "copy_encryption_configuration": configuration,
+    }
+
+
+def encrypt_copies(account, policy_id, **options):
+    configuration = m.ModifyAutoSnapshotPolicyExRequestCopyEncryptionConfiguration(**options)
+    modify(account, policy_id, copy_encryption_configuration=configuration, copied_snapshots_retention_days=4)
+
+
+@pytest.fixture
+def far_key(movable, owner):
+    """A key of the owner in a second region."""
+    far = NewRegion(id=FAR, local_name="Far", store="store/far", time_zone="UTC", zones={FAR_ZONE: "A"})
+    with movable.installation.database.transaction() as session:
+        create_region(session, movable.clock, far)
+    return make_key(owner, FAR)
+
+
+def test_e10b_copies_are_encrypted_with_keys_of_their_region_only(owner, far_key):
+    near_key = make_key(owner, REGION)
+    for options, code in (
+        ({"encrypted": True, "kmskey_id": near_key}, (403, "InvalidOperation.KMSKeyIdNotFound")),
+        ({"kmskey_id": far_key}, (400, "InvalidParameter.EncryptedIllegal")),
+    ):
+        assert refusal(lambda options=options: create(owner, **copying(**options))) == code
+    policy_id = create(owner, **copying(encrypted=True, kmskey_id=far_key))
+    for options, code in (
+        ({"encrypted": True, "kmskey_id": near_key}, (404, "InvalidParameter.KMSKeyId.NotFound")),
+        ({"kmskey_id": far_key}, (403, "ParameterInvalid")),
+    ):
+        assert refusal(lambda options=options: encrypt_copies(owner, policy_id, **options)) == code
+    owner.lamina().call("DisableKey", {"RegionId": FAR, "KeyId": far_key})
+    disabled = (403, "InvalidParameter.KMSKeyId.CMKNotEnabled")
+    using = {"encrypted": True, "kmskey_id": far_key}
+    assert refusal(lambda: create(owner, **copying(**using))) == disabled
+    assert refusal(lambda: encrypt_copies(owner, policy_id, **using)) == disabled
+    [shown] = describe(owner).auto_snapshot_policies.auto_snapshot_policy
+    assert (shown.auto_snapshot_policy_id, shown.copied_snapshots_retention_days) == (policy_id, -1)
+
+
+def test_e10b_b60_automatic_copies_are_encrypted_with_a_key_of_their_region(movable, owner, far_key):
+    policy_id = create(owner, **copying(encrypted=True))
+    assert "the service's key" in owner.run("policy", "show", policy_id).stdout
+    encrypt_copies(owner, policy_id, encrypted=True, kmskey_id=far_key)
+    [shown] = describe(owner).auto_snapshot_policies.auto_snapshot_policy
+    encryption = shown.copy_encryption_configuration
+    assert (encryption.encrypted, encryption.kmskey_id) == (True, far_key)
+    assert (shown.target_copy_regions, shown.copied_snapshots_retention_days) == (f'["{FAR}"]', 4)
+    assert far_key in owner.run("policy", "show", policy_id).stdout
+
+    disk_id = owner.make_disk(DATA, Encrypted=True)
+    apply(owner, policy_id, disk_id)
+    movable.advance(hours=1)
+    wait_for(owner, disk_id, 1)
+    copy_automatic_snapshots(movable.installation)
+    sdk = owner.new_sdk()
+    wanted = m.DescribeSnapshotsRequest(region_id=FAR, disk_id=disk_id)
+    [copy] = wait_until(
+        lambda: sdk.describe_snapshots(wanted).body.snapshots.snapshot,
+        lambda found: found and found[0].status == "accomplished",
+    )
+    assert (copy.encrypted, copy.kmskey_id, copy.retention_days) == (True, far_key, 4)
+    request = m.CreateDiskRequest(
+        region_id=FAR, zone_id=FAR_ZONE, disk_category="cloud_auto", snapshot_id=copy.snapshot_id
+    )
+    far_disk = sdk.create_disk(request).body.disk_id
+    disks = m.DescribeDisksRequest(region_id=FAR, disk_ids=json.dumps([far_disk]))
+    wait_until(
+        lambda: sdk.describe_disks(disks).body.disks.disk, lambda found: found[0].status == "Available"
+    )
+    assert owner.read(far_disk, len(DATA)) == DATA
 
 
 def test_e05_a_suspended_account_has_no_runs(movable, owner):

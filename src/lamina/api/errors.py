@@ -156,6 +156,7 @@ from lamina.control.movable_clock import ClockNotMovableError
 from lamina.control.payments.errors import AmountError, CurrencyError, ReferenceUsedError
 from lamina.control.policies.errors import (
     AutomaticQuotaError,
+    CopyTargetMissingError,
     PartlyUnsupportedError,
     PolicyNotFoundError,
     PolicyQuotaError,
@@ -396,6 +397,7 @@ TABLE: Final[Mapping[type[LaminaError], Code]] = {
     PolicyQuotaError: Code(403, "AutoSnapshotPolicy.QuotaExceed"),
     PartlyUnsupportedError: Code(400, "PartofDiskCategory.OperationNotSupported"),
     TargetRegionError: Code(403, "InvalidParameter.TargetCopyRegions"),
+    CopyTargetMissingError: Code(403, "InvalidParameter.TargetCopyRegions"),
     AutomaticQuotaError: Code(403, "QuotaExceed.Snapshot"),  # recorded by a policy's run, never met by a call
     # control.provisioning
     ImageFamilyNotFoundError: Code(404, "InvalidImageId.NotFound"),

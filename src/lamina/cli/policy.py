@@ -69,6 +69,7 @@ def show(client: EcsClient, *, policy_id: str, as_json: bool) -> None:
             "weekdays": _show_list(found["RepeatWeekdays"]),
             "kept": _show_days(found["RetentionDays"]),
             "copied to": _show_list(found["TargetCopyRegions"]) if found["EnableCrossRegionCopy"] else "",
+            "copies encrypted with": _show_encryption(found),
             "disks": found["DiskNums"],
             "created": found["CreationTime"],
         }
@@ -139,6 +140,13 @@ def _list_policies(client: EcsClient, wanted: dict[str, str]) -> list[dict[str, 
 
 def _show_list(text: str) -> str:
     return ", ".join(json.loads(text))
+
+
+def _show_encryption(found: dict[str, Any]) -> str:
+    encryption = found["CopyEncryptionConfiguration"]
+    if not (found["EnableCrossRegionCopy"] and encryption["Encrypted"]):
+        return ""
+    return encryption["KMSKeyId"] or "the service's key"
 
 
 def _show_days(days: int) -> str:

@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from lamina.api.codes import ApiError, Code
 from lamina.api.schema import param
+from lamina.api.shapes.encryption import read_encryption
 from lamina.api.shapes.tags import TagShape, show_tags
-from lamina.control.policies.create import CopyRule
 from lamina.control.policies.queries import PolicyView
 from lamina.control.policies.retention import Retention
+from lamina.control.policies.set_copies import CopyWish
 from lamina.ids import PolicyId, RegionId
 
 BAD_POLICY: Final = Code(403, "ParameterInvalid")
@@ -37,14 +38,11 @@ class CopyRole:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyEncryption:
-    """`CopyEncryptionConfiguration` of a request."""
+    """`CopyEncryptionConfiguration` of a request, which is one value: without a key it is the service's own."""
 
     encrypted: bool = False
     kms_key_id: str | None = param(default=None, wire="KMSKeyId")
     arn: tuple[CopyRole, ...] = ()
-
-
-PLAIN_COPIES: Final = CopyEncryption()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,18 +53,29 @@ class TargetTag:
     value: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CopyWish:
-    """What a request says about copies to another region."""
+class CopyParameters(Protocol):
+    """What requests say of copies to another region."""
 
-    is_enabled: bool | None
-    regions: tuple[str, ...] | None
-    retention_days: int | None
+    @property
+    def enable_cross_region_copy(self) -> bool | None:
+        """Whether copies are made."""
+
+    @property
+    def target_copy_regions(self) -> tuple[str, ...] | None:
+        """Where they go."""
+
+    @property
+    def copied_snapshots_retention_days(self) -> int | None:
+        """How long they are kept; -1 is for ever."""
+
+    @property
+    def copy_encryption_configuration(self) -> CopyEncryption | None:
+        """How they are encrypted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyEncryptionShape:
-    """How copies are encrypted."""
+    """How copies are encrypted; with the service's own key where none is named."""
 
     encrypted: bool = False
     kms_key_id: str = param(default="", wire="KMSKeyId")
@@ -90,12 +99,12 @@ class PolicyShape:
     retention_days: int
     copied_snapshots_retention_days: int
     enable_cross_region_copy: bool
+    copy_encryption_configuration: CopyEncryptionShape
     disk_nums: int
     status: str
     creation_time: datetime
     tags: tuple[TagShape, ...] = param(wire="Tags/Tag")
     target_tags: tuple[TagShape, ...] = param(default=(), wire="TargetTags/TargetTag")
-    copy_encryption_configuration: CopyEncryptionShape = CopyEncryptionShape()
     volume_nums: int = 0
     association_type: str = "AssociatedWithDisk"
     type: str = "Custom"
@@ -118,6 +127,9 @@ def show_policy(view: PolicyView) -> PolicyShape:
         ),
         enable_cross_region_copy=policy.copies,
         disk_nums=view.disk_count,
+        copy_encryption_configuration=CopyEncryptionShape(
+            encrypted=policy.copy_is_encrypted, kms_key_id=policy.copy_key_id or ""
+        ),
         status=view.status.value,
         creation_time=policy.created_at,
         tags=show_tags(view.tags),
@@ -146,21 +158,27 @@ def read_retention(days: int, code: Code = BAD_POLICY) -> Retention:
     return Retention(None if days == _FOR_EVER else days)
 
 
-def read_copies(wish: CopyWish) -> tuple[CopyRule, ...] | None:
-    """Where copies are to go: nowhere for an empty tuple; None if the request does not speak of it.
+def read_copies(request: CopyParameters) -> CopyWish:
+    """What a request says of copies; of copies that it ends nothing else is looked at.
 
     Raises:
-        ApiError: it is not exactly one region.
+        ApiError: they would go to several regions, or be kept for 0 days.
     """
-    if wish.is_enabled is None:
-        return None
-    if not wish.is_enabled:
-        return ()
-    if wish.regions is None or len(wish.regions) != 1:
+    if request.enable_cross_region_copy is False:
+        return CopyWish(is_enabled=False)
+    regions = request.target_copy_regions or ()
+    if len(regions) > 1:
         raise ApiError(BAD_TARGET, 'TargetCopyRegions must name one region, such as ["cn-beijing"]')
-    days = _FOR_EVER if wish.retention_days is None else wish.retention_days
-    retention = read_retention(days, BAD_COPY_RETENTION)
-    return (CopyRule(region_id=RegionId(wish.regions[0]), retention_days=retention.days),)
+    days = request.copied_snapshots_retention_days
+    encryption = request.copy_encryption_configuration
+    return CopyWish(
+        is_enabled=request.enable_cross_region_copy,
+        region_id=RegionId(regions[0]) if regions else None,
+        retention=None if days is None else read_retention(days, BAD_COPY_RETENTION),
+        encryption=(
+            read_encryption(encryption.kms_key_id, is_encrypted=encryption.encrypted) if encryption else None
+        ),
+    )
 
 
 def _show_retention(days: int | None) -> int:

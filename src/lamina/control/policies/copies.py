@@ -6,6 +6,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from lamina.control.installation import Installation
+from lamina.control.policies.copy_rule import CopyRule
 from lamina.control.policies.eviction import make_room
 from lamina.control.policies.queries import is_suspended
 from lamina.control.policies.records import RunRecord
@@ -15,7 +16,7 @@ from lamina.control.snapshots.queries import get_snapshot
 from lamina.control.snapshots.records import SnapshotRecord
 from lamina.control.snapshots.states import SnapshotKind, SnapshotState
 from lamina.failures import Refusal
-from lamina.ids import RegionId, RunId, SnapshotId
+from lamina.ids import RunId, SnapshotId
 
 
 def copy_automatic_snapshots(plant: Installation) -> None:
@@ -39,29 +40,30 @@ def copy_automatic_snapshots(plant: Installation) -> None:
 
 def _start_copy(plant: Installation, session: Session, run_id: RunId) -> None:
     run = session.get(RunRecord, run_id)
-    if run is None or run.copy_region_id is None:
+    if run is None or run.copy_rule is None:
         return  # somebody was faster
-    target, run.copy_region_id = run.copy_region_id, None
+    rule, run.copy_rule = run.copy_rule, None
     if is_suspended(plant.scope(session, run.account_id, run.region_id)):
         run.reason = "it was not copied: the account is suspended for overdue payments"
         return
     try:
         with session.begin_nested():
-            run.copy_id = _copy(plant.scope(session, run.account_id, run.region_id), run, target)
+            run.copy_id = _copy(plant.scope(session, run.account_id, run.region_id), run, rule)
     except Refusal as refusal:
         run.reason = f"it was not copied: {refusal}"
 
 
-def _copy(scope: Scope, run: RunRecord, target: RegionId) -> SnapshotId:
+def _copy(scope: Scope, run: RunRecord, rule: CopyRule) -> SnapshotId:
     assert run.snapshot_id is not None, "only what was started is copied"
     assert run.disk_id is not None, "only disks have snapshots"
     source = get_snapshot(scope, run.snapshot_id)
-    make_room(replace(scope, region_id=target), run.disk_id)
+    make_room(replace(scope, region_id=rule.region_id), run.disk_id)
     new = NewCopy(
         snapshot_id=source.id,
-        region_id=target,
+        region_id=rule.region_id,
         name=source.name,
-        retention_days=run.copy_retention_days,
+        retention_days=rule.retention_days,
+        encryption=rule.encryption,
         kind=SnapshotKind.AUTO,
     )
     return copy_snapshot(scope, new).id

@@ -43,6 +43,13 @@ class TargetRegionError(Refusal):
         self.region_id = region_id
 
 
+class CopyTargetMissingError(Refusal):
+    """Copies are to be made, and where is not said."""
+
+    def __init__(self) -> None:
+        super().__init__('TargetCopyRegions must name the region that copies go to, such as ["cn-beijing"]')
+
+
 class AutomaticQuotaError(Refusal):
     """A disk has as many automatic snapshots as it may have, and none of them may go."""
 

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from lamina.control.policies.create import CopyRule, check_target
 from lamina.control.policies.queries import get_policy
 from lamina.control.policies.records import PolicyRecord
 from lamina.control.policies.retention import Retention
 from lamina.control.policies.schedule import Timetable, find_next_point, open_zone
+from lamina.control.policies.set_copies import NOTHING_SAID, CopyWish, set_copies
 from lamina.control.regions.queries import get_region
 from lamina.control.scope import Scope
 from lamina.ids import PolicyId
@@ -20,14 +20,14 @@ class PolicyChanges:
         hours: 0 to 23.
         weekdays: 1 (Monday) to 7.
         retention: of later snapshots; those that exist keep theirs.
-        copies: where copies go; an empty tuple ends the copying.
+        copies: what is said of copies.
     """
 
     name: str | None = None
     hours: tuple[int, ...] | None = None
     weekdays: tuple[int, ...] | None = None
     retention: Retention | None = None
-    copies: tuple[CopyRule, ...] | None = None
+    copies: CopyWish = NOTHING_SAID
 
 
 def modify_policy(scope: Scope, policy_id: PolicyId, changes: PolicyChanges) -> PolicyRecord:
@@ -35,8 +35,7 @@ def modify_policy(scope: Scope, policy_id: PolicyId, changes: PolicyChanges) -> 
 
     Raises:
         PolicyNotFoundError: the account has no such policy in the region.
-        CopyNotOfferedError: the installation does not offer copies.
-        TargetRegionError: copies cannot go there.
+        CopyTargetMissingError and further: its snapshots cannot be copied so; see `set_copies`.
         Fault: the region's time zone is unknown here.
     """
     policy = get_policy(scope, policy_id)
@@ -44,8 +43,7 @@ def modify_policy(scope: Scope, policy_id: PolicyId, changes: PolicyChanges) -> 
         policy.name = changes.name
     if changes.retention is not None:
         policy.retention_days = changes.retention.days
-    if changes.copies is not None:
-        _change_copies(scope, policy, changes.copies)
+    set_copies(scope, policy, changes.copies)
     if changes.hours is not None or changes.weekdays is not None:
         old = policy.timetable
         _change_timetable(
@@ -53,13 +51,6 @@ def modify_policy(scope: Scope, policy_id: PolicyId, changes: PolicyChanges) -> 
         )
     scope.session.flush()
     return policy
-
-
-def _change_copies(scope: Scope, policy: PolicyRecord, rules: tuple[CopyRule, ...]) -> None:
-    policy.copies = bool(rules)
-    for rule in rules:
-        check_target(scope, rule.region_id)
-        policy.copy_region_id, policy.copy_retention_days = rule.region_id, rule.retention_days
 
 
 def _change_timetable(scope: Scope, policy: PolicyRecord, timetable: Timetable) -> None:

@@ -7,25 +7,60 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, tex
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lamina.control.accounts.records import AccountRecord
+from lamina.control.keys.choose import Encryption
+from lamina.control.policies.copy_rule import CopyRule
 from lamina.control.policies.schedule import Cursor, Timetable
 from lamina.control.policies.states import TRANSITIONS, RunOutcome
 from lamina.control.regions.records import RegionRecord
 from lamina.database import Record, one_of
-from lamina.ids import AccountId, DiskId, PolicyId, RegionId, RunId, SnapshotId
+from lamina.ids import AccountId, DiskId, KeyId, PolicyId, RegionId, RunId, SnapshotId
 
 _OF_POLICY: Final = text("disk_id IS NULL")
 
 
-class PolicyRecord(Record):
+class _CopyColumns:
+    """The columns of a copy rule.
+
+    Attributes:
+        copy_region_id: where copies go.
+        copy_retention_days: how long they are kept; None is for ever.
+        copy_is_encrypted: whether they are encrypted.
+        copy_key_id: with which key of that region; None is the service's own.
+    """
+
+    copy_region_id: Mapped[RegionId | None]
+    copy_retention_days: Mapped[int | None]
+    copy_is_encrypted: Mapped[bool] = mapped_column(default=False)
+    copy_key_id: Mapped[KeyId | None]
+
+    @property
+    def copy_rule(self) -> CopyRule | None:
+        """The rule; None if there is none."""
+        if self.copy_region_id is None:
+            return None
+        return CopyRule(
+            region_id=self.copy_region_id,
+            retention_days=self.copy_retention_days,
+            encryption=Encryption(is_encrypted=self.copy_is_encrypted, key_id=self.copy_key_id),
+        )
+
+    @copy_rule.setter
+    def copy_rule(self, rule: CopyRule | None) -> None:
+        """Write it down, or clear it."""
+        self.copy_region_id = rule.region_id if rule else None
+        self.copy_retention_days = rule.retention_days if rule else None
+        self.copy_is_encrypted = bool(rule and rule.encryption.is_encrypted)
+        self.copy_key_id = rule.encryption.key_id if rule else None
+
+
+class PolicyRecord(_CopyColumns, Record):
     """One automatic snapshot policy.
 
     Attributes:
         hours: of its timetable, such as `0,12`.
         weekdays: of its timetable, such as `1,7`; 1 is Monday.
         retention_days: how long its snapshots are kept; None is for ever. Counts for later snapshots only.
-        copies: whether its snapshots are copied to another region.
-        copy_region_id: to which.
-        copy_retention_days: how long the copies are kept; None is for ever.
+        copies: whether its snapshots are copied; its copy rule stays when that ends.
         next_run_at: its next point in time; those before were dealt with.
         planned_at: when that was found out.
         settled_until: the last point whose record was forgotten.
@@ -47,8 +82,6 @@ class PolicyRecord(Record):
     weekdays: Mapped[str]
     retention_days: Mapped[int | None]
     copies: Mapped[bool]
-    copy_region_id: Mapped[RegionId | None]
-    copy_retention_days: Mapped[int | None]
     created_at: Mapped[datetime]
     next_run_at: Mapped[datetime]
     planned_at: Mapped[datetime]
@@ -73,10 +106,11 @@ class PolicyRecord(Record):
         )
 
 
-class RunRecord(Record):
+class RunRecord(_CopyColumns, Record):
     """What became of a point of a policy: one row for the policy, and one for each of its disks.
 
-    At most one row per disk and point, whatever policies the disk had: that is why no point runs twice.
+    At most one row per disk and point, whatever policies the disk had: that is why no point runs twice. It has the
+    policy's copy rule until it is settled what becomes of the copy.
 
     Attributes:
         policy_id: whose point it was; the policy may be gone.
@@ -84,8 +118,6 @@ class RunRecord(Record):
         point: the point in time.
         snapshot_id: what was started.
         reason: why nothing was, or why it was not copied.
-        copy_region_id: where the snapshot is to be copied to when it is accomplished; None when that is settled.
-        copy_retention_days: how long the copy is kept; None is for ever.
         copy_id: the copy.
     """
 
@@ -100,6 +132,7 @@ class RunRecord(Record):
             sqlite_where=_OF_POLICY,
             postgresql_where=_OF_POLICY,
         ),
+        Index("ix_policy_runs_copy_region_id", "copy_region_id"),
         Index("ix_policy_runs_account", "account_id", "region_id", "point", "id"),
         Index("ix_policy_runs_policy", "policy_id", "point", "id"),
         Index("ix_policy_runs_point", "point"),
@@ -114,8 +147,6 @@ class RunRecord(Record):
     outcome: Mapped[RunOutcome] = mapped_column(one_of(RunOutcome))
     snapshot_id: Mapped[SnapshotId | None]
     reason: Mapped[str | None]
-    copy_region_id: Mapped[RegionId | None] = mapped_column(index=True)
-    copy_retention_days: Mapped[int | None]
     copy_id: Mapped[SnapshotId | None]
     recorded_at: Mapped[datetime]
 

@@ -105,7 +105,7 @@ def _start_batch(scope: Scope, task: RunArguments, after: DiskId) -> DiskId | No
         )
         run = _start_one(scope, task, new)
         if run.snapshot_id is not None and policy.copies:
-            run.copy_region_id, run.copy_retention_days = policy.copy_region_id, policy.copy_retention_days
+            run.copy_rule = policy.copy_rule
         scope.session.add(run)
         last = disk_id
         if scope.clock.monotonic() >= end:

@@ -6,14 +6,11 @@ from lamina.control.disks.categories import DiskCategory
 from lamina.control.disks.errors import DiskCategoryError, DiskNotFoundError
 from lamina.control.paging import Slice
 from lamina.control.policies.cancel import cancel_policy
-from lamina.control.policies.copies import copy_automatic_snapshots
-from lamina.control.policies.create import CopyRule
 from lamina.control.policies.delete import delete_policy
 from lamina.control.policies.errors import (
     PartlyUnsupportedError,
     PolicyNotFoundError,
     PolicyQuotaError,
-    TargetRegionError,
 )
 from lamina.control.policies.modify import PolicyChanges, modify_policy
 from lamina.control.policies.queries import (
@@ -27,9 +24,6 @@ from lamina.control.policies.queries import (
 from lamina.control.policies.schedule import Timetable
 from lamina.control.regions.create import NewRegion, create_region
 from lamina.control.scope import Limits
-from lamina.control.snapshots.errors import CopyNotOfferedError
-from lamina.control.snapshots.queries import get_snapshot
-from lamina.control.snapshots.states import SnapshotKind, SnapshotState
 from lamina.control.tags.queries import list_tags
 from lamina.control.tags.records import ResourceType
 from tests.factories.installation import open_site
@@ -151,44 +145,6 @@ def test_there_are_only_so_many_policies(tmp_path):
         with pytest.raises(PolicyQuotaError):
             policies.make()
         Policies(site.as_another_account()).make()
-
-
-def test_copies_are_refused_unless_the_operator_allows_them(policies):
-    with pytest.raises(CopyNotOfferedError):
-        policies.make(copy_rule=CopyRule(region_id="far", retention_days=None))
-
-
-def test_copies_go_to_the_other_region_once_a_snapshot_is_accomplished(tmp_path):
-    with open_site(tmp_path, limits=Limits(may_copy_snapshots=True, automatic_snapshots_per_disk=2)) as site:
-        policies = Policies(site)
-        with site.scope() as scope:
-            new = NewRegion(id="far", local_name="Far", store="store/far", time_zone="UTC", zones={})
-            create_region(scope.session, site.clock, new)
-        for wrong in ("cn-hangzhou", "nowhere"):
-            with pytest.raises(TargetRegionError, match=wrong):
-                policies.make(copy_rule=CopyRule(region_id=wrong, retention_days=None))
-        disk_id = site.make_imported(b"x" * 4096)
-        policy_id = policies.make(disk_id, copy_rule=CopyRule(region_id="far", retention_days=3))
-        for _ in range(3):
-            policies.pass_hours()
-            copy_automatic_snapshots(site.installation)
-            copy_automatic_snapshots(site.installation)
-            site.work()
-        with site.scope() as scope:
-            runs = list_runs(scope, Coverage(disk_id=disk_id), ALL).items
-            copies = [get_snapshot(scope, run.copy_id) for run in runs[:2]]
-        assert [copy.state for copy in copies] == [SnapshotState.ACCOMPLISHED] * 2
-        assert {(copy.region_id, copy.kind, copy.retention_days) for copy in copies} == {
-            ("far", SnapshotKind.AUTO, 3)
-        }
-        # the quota of two counts in each region by itself
-        assert len(policies.automatic(disk_id)) == 4
-        with site.scope() as scope:
-            modify_policy(scope, policy_id, PolicyChanges(copies=()))
-        policies.pass_hours()
-        with site.scope() as scope:
-            [run, *_] = list_runs(scope, Coverage(disk_id=disk_id), ALL).items
-        assert (run.copy_region_id, run.copy_id) == (None, None)
 
 
 def test_a_timetable_needs_a_point():

@@ -7,6 +7,7 @@ from lamina.api import rules
 from lamina.api.call import Call
 from lamina.api.codes import SUSPENDED, ApiError, Code
 from lamina.api.schema import param
+from lamina.api.shapes.encryption import EXACT_KEY_CODES
 from lamina.api.shapes.policy import (
     BAD_COPY_RETENTION,
     BAD_POLICY,
@@ -14,10 +15,8 @@ from lamina.api.shapes.policy import (
     HOURS,
     MAX_RETENTION_DAYS,
     NO_COPIES,
-    PLAIN_COPIES,
     WEEKDAYS,
     CopyEncryption,
-    CopyWish,
     TargetTag,
     read_copies,
     read_numbers,
@@ -25,8 +24,9 @@ from lamina.api.shapes.policy import (
 )
 from lamina.api.shapes.tags import DUPLICATE_TAG, MAX_TAGS, Tag, read_tags
 from lamina.api.spec import Kind, action
+from lamina.control.keys.errors import KeyNotEnabledError, KeyNotFoundError, KeyWithoutEncryptionError
 from lamina.control.policies.create import NewPolicy, create_policy
-from lamina.control.policies.errors import PolicyQuotaError, TargetRegionError
+from lamina.control.policies.errors import CopyTargetMissingError, PolicyQuotaError, TargetRegionError
 from lamina.control.policies.schedule import Timetable
 from lamina.control.scope import Scope
 from lamina.control.snapshots.errors import CopyNotOfferedError
@@ -34,8 +34,6 @@ from lamina.control.tags.errors import TagKeyError, TagQuotaError, TagValueError
 from lamina.ids import PolicyId, RegionId
 
 _NO_GROUP: Final = Code(404, "InvalidResourceGroup.NotFound")
-_NO_KEY: Final = Code(400, "InvalidParameter.KmsNotEnabled")
-_KEY_WITHOUT_ENCRYPTION: Final = Code(400, "InvalidParameter.EncryptedIllegal")
 _BY_DISK: Final = "AssociatedWithDisk"
 
 
@@ -62,7 +60,7 @@ class CreateAutoSnapshotPolicyRequest:
     copied_snapshots_retention_days: int | None = param(
         default=None, between=(-1, MAX_RETENTION_DAYS), malformed=BAD_COPY_RETENTION
     )
-    copy_encryption_configuration: CopyEncryption = PLAIN_COPIES
+    copy_encryption_configuration: CopyEncryption | None = None
     association_type: str = param(
         default=_BY_DISK, choices=(_BY_DISK, "AssociatedWithInstanceTag"), malformed=BAD_POLICY
     )
@@ -81,16 +79,27 @@ class CreateAutoSnapshotPolicyAnswer:
 
 @action(
     kind=Kind.WRITES,
-    raises=(PolicyQuotaError, TargetRegionError, TagKeyError, TagValueError, TagQuotaError),
-    answers=(SUSPENDED, BAD_POLICY, _NO_GROUP, _NO_KEY, _KEY_WITHOUT_ENCRYPTION, DUPLICATE_TAG),
-    errors={CopyNotOfferedError: NO_COPIES},
+    raises=(
+        PolicyQuotaError,
+        CopyTargetMissingError,
+        TargetRegionError,
+        KeyWithoutEncryptionError,
+        KeyNotEnabledError,
+        TagKeyError,
+        TagValueError,
+        TagQuotaError,
+    ),
+    answers=(SUSPENDED, BAD_POLICY, _NO_GROUP, DUPLICATE_TAG),
+    errors={
+        CopyNotOfferedError: NO_COPIES,
+        KeyNotFoundError: Code(403, "InvalidOperation.KMSKeyIdNotFound"),
+    },
     not_offered={
         "a policy is made without disks": ("DiskCategory.OperationNotSupported",),
         "the service is never inactive for an account": ("InvalidAccountStatus.SnapshotServiceUnavailable",),
-        "copies with keys of the account are not there yet": (
+        EXACT_KEY_CODES: (
             "InvalidParam.EncryptedMismatch",
-            "InvalidOperation.KMSKeyIdNotFound",
-            "InvalidParameter.KMSKeyId.CMKNotEnabled",
+            "InvalidParameter.KmsNotEnabled",
             "InvalidParameter.KMSKeyId.CMKUnauthorized",
             "InvalidParameter.KMSKeyId.KMSUnauthorized",
         ),
@@ -102,13 +111,6 @@ def create_auto_snapshot_policy(
     """Create an automatic snapshot policy; ApplyAutoSnapshotPolicy applies it to disks."""
     _refuse_what_is_not_offered(request)
     call.require_snapshot_service()
-    copies = read_copies(
-        CopyWish(
-            is_enabled=request.enable_cross_region_copy,
-            regions=request.target_copy_regions,
-            retention_days=request.copied_snapshots_retention_days,
-        )
-    )
     policy = create_policy(
         scope,
         NewPolicy(
@@ -118,7 +120,7 @@ def create_auto_snapshot_policy(
             ),
             retention_days=read_retention(request.retention_days).days,
             name=request.auto_snapshot_policy_name,
-            copy_rule=copies[0] if copies else None,
+            copies=read_copies(request),
             tags=read_tags(request.tag),
         ),
     )
@@ -126,15 +128,8 @@ def create_auto_snapshot_policy(
 
 
 def _refuse_what_is_not_offered(request: CreateAutoSnapshotPolicyRequest) -> None:
-    encryption = request.copy_encryption_configuration
     by_tag = request.association_type != _BY_DISK or bool(request.target_tags)
     refusals = (
-        (
-            encryption.kms_key_id is not None and not encryption.encrypted,
-            _KEY_WITHOUT_ENCRYPTION,
-            "CopyEncryptionConfiguration.KMSKeyId needs CopyEncryptionConfiguration.Encrypted",
-        ),
-        (encryption.encrypted, _NO_KEY, "copies with a key of their own are not offered yet"),
         (by_tag, BAD_POLICY, "policies for tags of instances are not offered; apply the policy to disks"),
         (
             request.storage_location_arn is not None,

@@ -7,6 +7,7 @@ from lamina.api import rules
 from lamina.api.call import Call
 from lamina.api.codes import ApiError, Code
 from lamina.api.schema import param
+from lamina.api.shapes.encryption import EXACT_KEY_CODES
 from lamina.api.shapes.policy import (
     BAD_COPY_RETENTION,
     BAD_POLICY,
@@ -14,24 +15,22 @@ from lamina.api.shapes.policy import (
     HOURS,
     MAX_RETENTION_DAYS,
     NO_COPIES,
-    PLAIN_COPIES,
     WEEKDAYS,
     CopyEncryption,
-    CopyWish,
     TargetTag,
     read_copies,
     read_numbers,
     read_retention,
 )
 from lamina.api.spec import Kind, action
-from lamina.control.policies.errors import PolicyNotFoundError, TargetRegionError
+from lamina.control.keys.errors import KeyNotEnabledError, KeyNotFoundError, KeyWithoutEncryptionError
+from lamina.control.policies.errors import CopyTargetMissingError, PolicyNotFoundError, TargetRegionError
 from lamina.control.policies.modify import PolicyChanges, modify_policy
 from lamina.control.scope import Scope
 from lamina.control.snapshots.errors import CopyNotOfferedError
 from lamina.ids import PolicyId, RegionId
 
 _NOT_BY_TAG: Final = Code(403, "InvalidOperation.PolicyTypeUnsupported")
-_NO_KEY: Final = Code(403, "InvalidParameter.KMSKeyId.CMKNotEnabled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +60,7 @@ class ModifyAutoSnapshotPolicyExRequest:
     copied_snapshots_retention_days: int | None = param(
         default=None, between=(-1, MAX_RETENTION_DAYS), malformed=BAD_COPY_RETENTION
     )
-    copy_encryption_configuration: CopyEncryption = PLAIN_COPIES
+    copy_encryption_configuration: CopyEncryption | None = None
     target_tags: tuple[TargetTag, ...] = ()
 
 
@@ -72,15 +71,18 @@ class ModifyAutoSnapshotPolicyExAnswer:
 
 @action(
     kind=Kind.WRITES,
-    raises=(PolicyNotFoundError, TargetRegionError),
-    answers=(BAD_POLICY, _NOT_BY_TAG, _NO_KEY),
-    errors={CopyNotOfferedError: NO_COPIES},
+    raises=(
+        PolicyNotFoundError,
+        CopyTargetMissingError,
+        TargetRegionError,
+        KeyNotFoundError,
+        KeyNotEnabledError,
+    ),
+    answers=(BAD_POLICY, _NOT_BY_TAG),
+    errors={CopyNotOfferedError: NO_COPIES, KeyWithoutEncryptionError: BAD_POLICY},
     resource="auto_snapshot_policy_id",
     not_offered={
-        "copies with keys of the account are not there yet": (
-            "InvalidParameter.KMSKeyId.KMSUnauthorized",
-            "InvalidParameter.KMSKeyId.NotFound",
-        ),
+        EXACT_KEY_CODES: ("InvalidParameter.KMSKeyId.KMSUnauthorized",),
     },
 )
 def modify_auto_snapshot_policy_ex(
@@ -91,8 +93,6 @@ def modify_auto_snapshot_policy_ex(
         raise ApiError(
             _NOT_BY_TAG, "the policy is applied to disks; TargetTags are for policies of instances"
         )
-    if request.copy_encryption_configuration.encrypted:
-        raise ApiError(_NO_KEY, "copies with a key of their own are not offered yet")
     hours, days, retention = request.time_points, request.repeat_weekdays, request.retention_days
     modify_policy(
         scope,
@@ -102,13 +102,7 @@ def modify_auto_snapshot_policy_ex(
             hours=None if hours is None else read_numbers(hours, "timePoints"),
             weekdays=None if days is None else read_numbers(days, "repeatWeekdays"),
             retention=None if retention is None else read_retention(retention),
-            copies=read_copies(
-                CopyWish(
-                    is_enabled=request.enable_cross_region_copy,
-                    regions=request.target_copy_regions,
-                    retention_days=request.copied_snapshots_retention_days,
-                )
-            ),
+            copies=read_copies(request),
         ),
     )
     return ModifyAutoSnapshotPolicyExAnswer()
