@@ -60,27 +60,26 @@ class _Connection(socketserver.BaseRequestHandler):
         with socket.create_connection(self.server.target) as there:
             back = threading.Thread(target=self._carry_back, args=(there,))
             back.start()
-            while data := self._receive():
-                if found := _ACTION.search(data):
-                    self._action = found[1]
-                if self._action == self.server.late:
-                    self.server.hold()
-                there.sendall(data)
-            if (
-                self._action == self.server.late
-            ):  # the host of a caller that is gone may be gone, too, and say nothing
-                self.server.is_answered.wait(_SECONDS)
-            there.shutdown(socket.SHUT_WR)
-            back.join()
+            try:
+                self._carry_there(there)
+            finally:
+                with contextlib.suppress(OSError):
+                    there.shutdown(socket.SHUT_WR)
+                back.join()
 
-    def _receive(self) -> bytes:
-        try:
-            return self.request.recv(1 << 16)
-        except ConnectionResetError:
-            return b""
+    def _carry_there(self, there: socket.socket) -> None:
+        while data := _receive(self.request):
+            if found := _ACTION.search(data):
+                self._action = found[1]
+            if self._action == self.server.late:
+                self.server.hold()
+            there.sendall(data)
+        if self._action == self.server.late:
+            # the host of a caller that is gone may be gone, too, and say nothing
+            self.server.is_answered.wait(_SECONDS)
 
     def _carry_back(self, there: socket.socket) -> None:
-        while data := there.recv(1 << 16):
+        while data := _receive(there):
             if self._action == self.server.late:
                 self.server.is_answered.set()
             elif self._action == self.server.looking:
@@ -88,6 +87,15 @@ class _Connection(socketserver.BaseRequestHandler):
                 self.server.pass_by()
             with contextlib.suppress(OSError):
                 self.request.sendall(data)
+        with contextlib.suppress(OSError):
+            self.request.shutdown(socket.SHUT_WR)  # the service hung up, and so do we
+
+
+def _receive(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(1 << 16)
+    except ConnectionError:
+        return b""
 
 
 @contextmanager

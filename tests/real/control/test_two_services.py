@@ -187,17 +187,17 @@ def test_a_database_that_goes_away_and_comes_back_costs_answers_and_no_task(tmp_
     with own_server(tmp_path) as server, opened(tmp_path, server) as site:
         service, client, caller = site.serve()
         disks = fill_disks(client)
-        with caller.calling():
-            snapshots = start_snapshots(client, disks)
-            wait_until(lambda: site.is_working(service))
-            gone = CLOCK.monotonic()
-            command = crash(server)
-            CLOCK.sleep(OUTAGE_SECONDS)
-            with revived(server, command):
-                back = CLOCK.monotonic()
-                check_snapshots(client, snapshots)
-                tasks = site.list_captures()
-                site.stack.close()
+        site.stack.enter_context(caller.calling())  # ends before what it uses
+        snapshots = start_snapshots(client, disks)
+        wait_until(lambda: site.is_working(service))
+        gone = CLOCK.monotonic()
+        command = crash(server)
+        CLOCK.sleep(OUTAGE_SECONDS)
+        with revived(server, command):
+            back = CLOCK.monotonic()
+            check_snapshots(client, snapshots)
+            tasks = site.list_captures()
+            site.stack.close()
         assert service.poll() is not None
     assert {task.state for task in tasks} == {TaskState.SUCCEEDED}
     assert caller.list_codes(until=gone - 1) <= {"ok"}
