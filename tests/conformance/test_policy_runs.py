@@ -271,6 +271,11 @@ def test_e10b_b60_automatic_copies_are_encrypted_with_a_key_of_their_region(mova
     [shown] = describe(owner).auto_snapshot_policies.auto_snapshot_policy
     encryption = shown.copy_encryption_configuration
     assert (encryption.encrypted, encryption.kmskey_id) == (True, far_key)
+    role = m.ModifyAutoSnapshotPolicyExRequestCopyEncryptionConfigurationArn(rolearn="acs:ram::1:role/r")
+    encrypt_copies(owner, policy_id, arn=[role])  # which says nothing of encryption, so that it stays
+    [shown] = describe(owner).auto_snapshot_policies.auto_snapshot_policy
+    encryption = shown.copy_encryption_configuration
+    assert (encryption.encrypted, encryption.kmskey_id) == (True, far_key)
     assert (shown.target_copy_regions, shown.copied_snapshots_retention_days) == (f'["{FAR}"]', 4)
     assert far_key in owner.run("policy", "show", policy_id).stdout
 

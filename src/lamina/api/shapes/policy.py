@@ -10,6 +10,7 @@ from lamina.api.codes import ApiError, Code
 from lamina.api.schema import param
 from lamina.api.shapes.encryption import read_encryption
 from lamina.api.shapes.tags import TagShape, show_tags
+from lamina.control.keys.choose import AS_SOURCE
 from lamina.control.policies.queries import PolicyView
 from lamina.control.policies.retention import Retention
 from lamina.control.policies.set_copies import CopyWish
@@ -40,7 +41,7 @@ class CopyRole:
 class CopyEncryption:
     """`CopyEncryptionConfiguration` of a request, which is one value: without a key it is the service's own."""
 
-    encrypted: bool = False
+    encrypted: bool | None = None
     kms_key_id: str | None = param(default=None, wire="KMSKeyId")
     arn: tuple[CopyRole, ...] = ()
 
@@ -170,14 +171,13 @@ def read_copies(request: CopyParameters) -> CopyWish:
     if len(regions) > 1:
         raise ApiError(BAD_TARGET, 'TargetCopyRegions must name one region, such as ["cn-beijing"]')
     days = request.copied_snapshots_retention_days
-    encryption = request.copy_encryption_configuration
+    said = request.copy_encryption_configuration or CopyEncryption()
+    encryption = read_encryption(said.kms_key_id, is_encrypted=said.encrypted)
     return CopyWish(
         is_enabled=request.enable_cross_region_copy,
         region_id=RegionId(regions[0]) if regions else None,
         retention=None if days is None else read_retention(days, BAD_COPY_RETENTION),
-        encryption=(
-            read_encryption(encryption.kms_key_id, is_encrypted=encryption.encrypted) if encryption else None
-        ),
+        encryption=None if encryption == AS_SOURCE else encryption,
     )
 
 
