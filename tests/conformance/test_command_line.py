@@ -2,16 +2,15 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 
 import pytest
 
+from tests import needs
 from tests.conformance.conftest import LAMINA
 
 MIB = 1 << 20
-needs_nbd = pytest.mark.skipif(not shutil.which("nbdcopy"), reason="nbdcopy is not installed")
 
 
 @pytest.fixture
@@ -101,7 +100,7 @@ def test_the_profile_that_the_service_wrote(account):
     assert json.loads(account.run("disk", "list", "--json", "--profile", profile).stdout) == []
 
 
-@needs_nbd
+@needs.program("nbdcopy")
 def test_a_disk_over_nbd(account, image, tmp_path):
     disk_id = account.make_disk(size_gib=1)
     socket = tmp_path / "nbd.sock"

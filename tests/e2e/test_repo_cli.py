@@ -11,6 +11,7 @@ import time
 import pytest
 
 from lamina.blockio.extents import Extent, format_extents
+from tests import needs
 from tests.e2e.lamina_program import Program
 
 MIB = 2**20
@@ -418,7 +419,7 @@ def test_lines_for_people(lamina, disk, tmp_path):
     assert "removed" in lamina.run("sweep", "--compact").out
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+@needs.ROOT
 def test_a_full_store_is_a_fault_and_leaves_no_snapshot(tmp_path):
     program = Program(tmp_path)
     program.store.mkdir()
@@ -441,14 +442,12 @@ def device(tmp_path):
     backing.write_bytes(b"other" * (32 * MIB // 5 + 1))
     os.truncate(backing, 32 * MIB)
     attach = ["losetup", "--find", "--show", str(backing)]
-    done = subprocess.run(attach, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"no loop device: {done.stderr}")
-    yield done.stdout.strip()
-    subprocess.run(["losetup", "--detach", done.stdout.strip()], check=True)
+    device = subprocess.run(attach, capture_output=True, text=True, check=True).stdout.strip()
+    yield device
+    subprocess.run(["losetup", "--detach", device], check=True)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="loop devices need root")
+@needs.ROOT
 def test_a_block_device_is_restored_in_place_and_captured(lamina, disk, device):
     snapshot = lamina.capture(disk)["snapshot"]
     lamina.run("restore", snapshot, device, status=2)

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
@@ -16,13 +15,14 @@ from lamina.engine.objects.directory import DirectoryStore
 from lamina.engine.objects.metered import MeteredStore
 from lamina.engine.objects.store import RequestKind
 from lamina.transfer.export import CHANGED_SINCE, ExportRequest, SnapshotExport
+from tests import needs
 from tests.factories.transfer import PlainDisk, content, make_repository, open_cold, take
 
 MIB = 2**20
 TIB = 2**40
 BLOCK = 65536
 
-pytestmark = pytest.mark.skipif(shutil.which("nbdinfo") is None, reason="libnbd's programs are not installed")
+pytestmark = needs.program("nbdinfo")
 
 
 def run(*command, **options):
@@ -145,7 +145,7 @@ def test_damage_is_an_error_for_its_own_bytes_only(serve, store, disk):
         assert "failed" not in hole
 
 
-@pytest.mark.skipif(shutil.which("fio") is None, reason="fio is not installed")
+@needs.program("fio")
 def test_fio_finds_the_checksums_that_it_wrote(serve, store, tmp_path):
     path = tmp_path / "fio.img"
     job = ["fio", "--name=job", "--size=32M", "--bs=16k", "--verify=crc32c", "--randrepeat=1", "--minimal"]
@@ -168,10 +168,9 @@ def file_system(tmp_path):
     return path
 
 
-@pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("nbdfuse") is None or not Path("/dev/fuse").exists(),
-    reason="needs nbdfuse and the right to mount",
-)
+@needs.ROOT
+@needs.FUSE
+@needs.program("nbdfuse")
 def test_a_file_is_read_out_of_a_file_system_without_copying_the_disk(serve, store, file_system, tmp_path):
     with RawFileSource(file_system) as source:
         snapshot = take(make_repository(store), source)

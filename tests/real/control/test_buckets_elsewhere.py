@@ -8,6 +8,7 @@ import pytest
 from lamina.control.buckets import directory
 from lamina.control.images.scratch import forget_leftover_scratch
 from lamina.control.regions.records import RegionRecord
+from tests import needs
 from tests.factories.image_files import (
     list_objects,
     list_scratch,
@@ -18,7 +19,7 @@ from tests.factories.image_files import (
 )
 from tests.factories.installation import open_site
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
+pytestmark = needs.ROOT
 CONTENT = os.urandom(300_000)
 
 

@@ -1,6 +1,5 @@
 """A file system that is really full: the bucket says so, keeps what it has, and takes more when there is room."""
 
-import os
 import subprocess
 from datetime import UTC, datetime
 
@@ -11,8 +10,9 @@ from lamina.control.buckets.directory import DirectoryBuckets
 from lamina.control.buckets.errors import BucketForbiddenError, BucketFullError
 from lamina.control.buckets.links import LinkSigner
 from lamina.units import MIB
+from tests import needs
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
+pytestmark = needs.ROOT
 
 
 @pytest.fixture

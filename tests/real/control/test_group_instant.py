@@ -1,22 +1,20 @@
 """A snapshot group is one instant: a writer that alternates between two disks is cut at one place (rows B02, B41)."""
 
 import itertools
-import os
 import struct
 import threading
 import time
-
-import pytest
 
 from lamina.control.paging import Slice
 from lamina.control.snapshots.groups.create import NewGroup, create_group
 from lamina.control.snapshots.groups.queries import GroupFilter, list_groups
 from lamina.control.snapshots.states import GroupState
 from lamina.units import KIB, MIB
+from tests import needs
 from tests.factories.installation import open_site
 from tests.real.blockio.restless import mounted
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="loop devices and mounts need root")
+pytestmark = needs.ROOT
 
 RECORD = 4 * KIB
 ROUNDS = 6

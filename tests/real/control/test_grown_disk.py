@@ -2,17 +2,16 @@
 
 import os
 
-import pytest
-
 from lamina.control.disks.resize import resize_disk
 from lamina.control.first_start import DEFAULT_REGION
 from lamina.engine.manifest import CaptureMode
 from lamina.units import GIB, KIB
+from tests import needs
 from tests.factories.installation import open_site
 from tests.factories.instances import attach, list_disks_of, make_free_disk, make_instance, stop
 from tests.real.blockio.restless import mounted
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="loop devices and mounts need root")
+pytestmark = needs.ROOT
 
 BLOCK = 64 * KIB
 

@@ -1,18 +1,15 @@
 """An image of an instance is one instant of all its disks, also while somebody writes to them (row B41)."""
 
-import os
-
-import pytest
-
 from lamina.control.images.states import ImageState
 from lamina.units import MIB
+from tests import needs
 from tests.factories.images import find_image, list_disks_of_image, start_image
 from tests.factories.installation import open_site
 from tests.factories.instances import data_disk, list_disks_of, make_instance, stop
 from tests.real.blockio.restless import mounted
 from tests.real.control.test_group_instant import AlternatingWriter, list_numbers, wait_for
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="loop devices and mounts need root")
+pytestmark = needs.ROOT
 
 
 def test_the_disks_of_an_image_are_one_prefix_of_what_was_written():
