@@ -51,6 +51,34 @@ def test_the_access_key_is_told_once_and_never_logged(tmp_path, connect):
         json.loads(line)
 
 
+@pytest.mark.parametrize("source", ["credential", "command"])
+def test_the_root_key_comes_from_where_the_environment_says(tmp_path, connect, monkeypatch, source):
+    with serving(tmp_path) as (service, _):
+        service.terminate()
+        service.wait(timeout=SECONDS)
+    kept = tmp_path / "kept" / "lamina-root-key"
+    kept.parent.mkdir()
+    (tmp_path / "data" / "root.key").rename(kept)
+    key = kept.read_bytes()
+    if source == "credential":
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(kept.parent))
+    else:
+        monkeypatch.setenv("LAMINA_ROOT_KEY_COMMAND", f"cat {kept}")
+    with serving(tmp_path) as (service, _):
+        connect().call("DescribeRegions")  # signed with a secret that only this key opens
+        service.terminate()
+        service.wait(timeout=SECONDS)
+    kept.write_bytes(bytes(reversed(key)))
+    refused = run(tmp_path, "serve", "--listen", "127.0.0.1:0")
+    assert refused.returncode != 0
+    assert "not the one of the installation" in refused.stderr
+    for path in [tmp_path / "log", *(tmp_path / "data").rglob("*")]:
+        content = path.read_bytes() if path.is_file() else b""
+        assert key not in content, path
+        assert key.hex().encode() not in content, path
+    assert not (tmp_path / "data" / "root.key").exists()
+
+
 def test_a_service_that_crashes_leaves_no_core_file(tmp_path):
     before = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))  # the service inherits it
