@@ -10,6 +10,7 @@ from lamina.control.keys.key_ring import KeyRing
 from lamina.control.root_key import RootKey
 from lamina.failures import Corruption
 from lamina.ids import mint_key_id
+from tests.factories.damage import flip_file
 
 ROOT = RootKey(bytes(range(32)))
 
@@ -105,6 +106,6 @@ def test_a_damaged_file_is_noticed(ring, tmp_path):
     key_id = mint_key_id()
     ring.make(key_id, 1)
     path = tmp_path / "keys" / key_id / "1"
-    path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1]))
+    flip_file(path)
     with pytest.raises(Corruption):
         ring.derive(key_id, 1, "x")

@@ -16,6 +16,7 @@ from lamina.database import Record
 from lamina.engine.format import KIND_REVOCATION
 from lamina.engine.manifest import first_body_key
 from lamina.ids import RegionId, SnapshotId
+from tests.factories.damage import flip_file
 from tests.factories.installation import open_site
 from tests.factories.regions import add_region
 
@@ -50,7 +51,7 @@ def copy(site, snapshot_id, region_id):
 def damage(site, snapshot_id):
     folder = Path(site.installation.repositories.locate(site.account_id, NEAR)) / "snapshots" / snapshot_id
     [manifest] = [path for path in folder.iterdir() if path.is_file()]
-    manifest.write_bytes(manifest.read_bytes()[:-1] + b"x")
+    flip_file(manifest)
 
 
 @pytest.mark.parametrize("region_id", [BEFORE, BEHIND])

@@ -24,6 +24,7 @@ from lamina.control.snapshots.records import LockRecord, NoteRecord
 from lamina.control.snapshots.states import HolderKind, SnapshotKind
 from lamina.database import Record
 from lamina.tasks.reconcile import Reconciling
+from tests.factories.damage import flip_file
 
 CONTENT = b"content" * 1000
 
@@ -268,7 +269,7 @@ def test_a_damaged_note_is_told_and_its_snapshot_kept(place, snapshot_id):
     lock(place, snapshot_id)
     place.note()
     [note] = (place.site.installation.directory / "store").rglob("note-*")
-    note.write_bytes(note.read_bytes()[:-1] + b"x")
+    flip_file(note)
     report = place.lose_the_database()
     assert (report.snapshots, report.damaged_notes) == ((snapshot_id,), (snapshot_id,))
     row = place.site.snapshot(snapshot_id)

@@ -6,6 +6,7 @@ from lamina.engine.maintenance.verify import verify
 from lamina.engine.manifest import Note
 from lamina.engine.objects.store import ObjectExistsError
 from lamina.failures import Corruption
+from tests.factories.damage import flip
 from tests.factories.disks import make_block_disk
 from tests.factories.repositories import make_repository, objects_of, reopen, sweep_clean, take
 
@@ -52,7 +53,7 @@ def test_a_note_is_sealed_to_its_place(repository):
     [key] = list_notes(repository)
     data = repository.store.get(key)
     assert b"told" not in data
-    for place, content in ((key, data[:-1] + b"!"), (key, data[:20]), (key.replace("1", "2"), data)):
+    for place, content in ((key, flip(data)), (key, data[:20]), (key.replace("1", "2"), data)):
         repository.store.put(place, content)
         with pytest.raises(Corruption, match="note-"):
             reopen(repository).find_note(SNAPSHOT)

@@ -16,6 +16,7 @@ from lamina.failures import Cancelled, Corruption, Fault, Refusal
 from lamina.transfer.capture import CaptureRequest, ChangeHint, capture
 from lamina.transfer.progress import Progress
 from lamina.units import TIB
+from tests.factories.damage import flip_object
 from tests.factories.disks import SparseDisk, fill, make_block_disk
 from tests.factories.repositories import (
     SECRET,
@@ -256,7 +257,7 @@ def test_a_damaged_branch_of_the_parent_is_said_and_nothing_is_committed(reposit
     disk = make_block_disk({0: "a", 128: "c"})
     parent = take(repository, disk).snapshot_id
     ref = repository.read_manifest(parent).root.branches[0]
-    _flip(repository.store, map_pack_key(ref.location.pack), ref.location.offset + 20)
+    flip_object(repository.store, map_pack_key(ref.location.pack), ref.location.offset + 20)
     with pytest.raises(Corruption, match="without a parent"):
         take(reopen(repository), disk, parent=parent)
     assert repository.list_snapshots() == [parent]
@@ -332,10 +333,6 @@ def test_captures_of_one_repository_at_once(repository):
 def _damage_leaf(repository, snapshot_id, leaf_index):
     root = repository.read_manifest(snapshot_id).root
     (ref,) = [visit.ref for visit in walk_leaves(root, repository.pages) if visit.first_leaf == leaf_index]
-    _flip(repository.store, map_pack_key(ref.location.pack), ref.location.offset + ref.location.length - 1)
-
-
-def _flip(store, key, offset):
-    data = bytearray(store.get(key))
-    data[offset] ^= 1
-    store.put(key, data)
+    flip_object(
+        repository.store, map_pack_key(ref.location.pack), ref.location.offset + ref.location.length - 1
+    )

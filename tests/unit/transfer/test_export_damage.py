@@ -18,6 +18,7 @@ from lamina.engine.objects.store import RequestKind
 from lamina.failures import Fault
 from lamina.transfer.export import CHANGED_SINCE, ExportRequest, SnapshotExport
 from lamina.transfer.restore import DamagedSnapshotError
+from tests.factories.damage import flip_object
 from tests.factories.transfer import PlainDisk, content, make_repository, open_cold, take
 
 ALLOCATION = "base:allocation"
@@ -29,9 +30,7 @@ def status(export, context, offset, length):
 
 def spoil(store, key, offset=None):
     """Flip a byte of an object: somewhere in its records unless told where."""
-    data = bytearray(store.get(key))
-    data[60 if offset is None else offset] ^= 1
-    store.put(key, data)
+    flip_object(store, key, 60 if offset is None else offset)
 
 
 def packs(store, folder="data/"):

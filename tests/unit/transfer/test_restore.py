@@ -15,6 +15,7 @@ from lamina.transfer.restore import (
     TargetTooSmallError,
     restore,
 )
+from tests.factories.damage import flip_object
 from tests.factories.disks import SparseDisk, SparseTarget, fill, make_block_disk
 from tests.factories.repositories import make_repository, reopen, take
 
@@ -33,21 +34,15 @@ def _find(repository, snapshot_id, block):
     raise LookupError(block)
 
 
-def _flip(store, key, offset):
-    data = bytearray(store.get(key))
-    data[offset] ^= 1
-    store.put(key, data)
-
-
 def _damage_block(repository, snapshot_id, block):
     entry, _ = _find(repository, snapshot_id, block)
     assert isinstance(entry, Stored)
-    _flip(repository.store, data_pack_key(entry.location.pack), entry.location.offset + 5)
+    flip_object(repository.store, data_pack_key(entry.location.pack), entry.location.offset + 5)
 
 
 def _damage_leaf(repository, snapshot_id, leaf_index):
     _, ref = _find(repository, snapshot_id, leaf_index * LEAF_BLOCKS)
-    _flip(repository.store, map_pack_key(ref.location.pack), ref.location.offset + 5)
+    flip_object(repository.store, map_pack_key(ref.location.pack), ref.location.offset + 5)
 
 
 def test_a_blank_target_gets_data_only(repository):
@@ -185,7 +180,7 @@ def test_a_damaged_branch_is_damage_of_its_whole_range(repository):
     disk.write(BRANCH_SPAN_BYTES + 3, fill("far"))
     snapshot_id = take(repository, disk).snapshot_id
     ref = repository.read_manifest(snapshot_id).root.branches[1]
-    _flip(repository.store, map_pack_key(ref.location.pack), ref.location.offset + 9)
+    flip_object(repository.store, map_pack_key(ref.location.pack), ref.location.offset + 9)
     target = SparseTarget(disk.size_bytes)
     with pytest.raises(DamagedSnapshotError) as caught:
         restore(reopen(repository), snapshot_id, target, RestoreRequest(best_effort=True))

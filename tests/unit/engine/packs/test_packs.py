@@ -22,6 +22,7 @@ from lamina.engine.packs.reader import RecordReader, Wanted, plan_requests
 from lamina.engine.packs.writer import PackWriter, Unsealed, Uploads
 from lamina.engine.seal.keys import MasterKey
 from lamina.failures import Corruption, Fault
+from tests.factories.damage import flip_object
 
 KEYS = MasterKey(bytes(16), bytes(32)).domain_keys(DEFAULT_DOMAIN)
 SESSION = b"session of tests"
@@ -154,9 +155,7 @@ def test_a_damaged_record_does_not_hide_its_neighbours(store, uploads):
     writer.finish()
     uploads.wait()
     key = data_pack_key(PackId(SESSION, 0))
-    data = bytearray(store.get(key))
-    data[places[1].offset + 5] ^= 1
-    store.put(key, data)
+    flip_object(store, key, places[1].offset + 5)
     first, second, third = read_back(store, records, places)
     assert (first, third) == (records[0].payload, records[2].payload)
     assert isinstance(second, Corruption)
