@@ -114,7 +114,7 @@ class Pager:
 
     def seal(self, raw: bytes, request: object) -> str:
         """A token that says `raw`, for a list that is not sorted by age."""
-        return base64.urlsafe_b64encode(self._mac(raw, request) + raw).decode().rstrip("=")
+        return _spell(self._mac(raw, request) + raw)
 
     def unseal(self, token: str, request: object) -> bytes:
         """What was sealed for the same list.
@@ -123,11 +123,12 @@ class Pager:
             ApiError: the token was not made for this list.
         """
         try:
-            sealed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+            sealed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         except (binascii.Error, ValueError) as error:
             raise _refuse() from error
         mac, raw = sealed[:_MAC_BYTES], sealed[_MAC_BYTES:]
-        if not hmac.compare_digest(mac, self._mac(raw, request)):
+        is_genuine = hmac.compare_digest(mac, self._mac(raw, request))
+        if not is_genuine or _spell(sealed) != token:  # the decoder takes other spellings of the same bytes
             raise _refuse()
         return raw
 
@@ -138,6 +139,10 @@ class Pager:
     def _mac(self, raw: bytes, request: object) -> bytes:
         scope = msgspec.json.encode((self.account_id, self.action, _list_filters(request)))
         return hmac.new(self.key, hashlib.sha256(scope).digest() + raw, "sha256").digest()[:_MAC_BYTES]
+
+
+def _spell(sealed: bytes) -> str:
+    return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
 
 def _list_filters(request: Any) -> dict[str, Any]:  # noqa: ANN401 - any request class
