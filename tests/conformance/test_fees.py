@@ -155,9 +155,11 @@ def test_b50_the_bill_in_the_terminal(payer, snapshots):
     assert payer.run("bill", "show", "--csv", "--json", check=False).returncode == 2
 
 
-def test_b50_lines_are_paged_and_months_are_checked(payer, snapshots):
-    payer.make_snapshot(payer.make_disk(b"\3" * MIB))
-    client = payer.lamina()
+def test_b50_lines_are_paged_and_months_are_checked(service):
+    account = service.add_account()
+    for each in (b"\1", b"\2"):
+        account.make_snapshot(account.make_disk(each * MIB))
+    client = account.lamina()
     first = client.call("DescribeBill", {"MaxResults": 1})
     assert first["LineCount"] == 2
     second = client.call("DescribeBill", {"MaxResults": 1, "NextToken": first["NextToken"]})
@@ -173,6 +175,7 @@ def test_b50_lines_are_paged_and_months_are_checked(payer, snapshots):
     with pytest.raises(CallRefusedError) as refused:
         client.call("DescribeBill", {"NextToken": uuid.uuid4().hex})
     assert refused.value.code == "InvalidParameter.NextToken"
+    account.close()
 
 
 def test_b50_nobody_sees_the_bill_of_another_account(account, payer, snapshots):
